@@ -1,0 +1,18 @@
+//! The language of flowctl: what a flow is, what a plan is, what may happen to a run.
+//!
+//! Everything here is pure. There is no I/O, no clock, no async and no SQL; times are handed in as
+//! [`Time`], files as text. That is what lets a seeded simulation replay thousands of worlds a second.
+
+pub mod check;
+pub mod diagnostic;
+pub mod graph;
+pub mod lineage;
+pub mod plan;
+pub mod run;
+pub mod spec;
+pub mod value;
+pub mod view;
+pub mod wire;
+
+/// Milliseconds since the Unix epoch. Always handed in, never read from a clock in this crate.
+pub type Time = u64;

@@ -1,0 +1,49 @@
+//! Which columns a column comes from, in the words of OpenLineage's column lineage facet
+//! (<https://openlineage.io/spec/facets/1-2-0/ColumnLineageDatasetFacet.json>).
+
+use serde::{Deserialize, Serialize};
+
+/// How an input column takes part in an output column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Kind {
+    /// Its values become values of the output.
+    Direct,
+    /// Its values decide which rows there are, how they are grouped or ordered, or which branch is taken.
+    Indirect,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Subtype {
+    Identity,
+    Transformation,
+    Aggregation,
+    Join,
+    GroupBy,
+    Filter,
+    Sort,
+    Window,
+    Conditional,
+}
+
+/// A column that an output column is made of, one hop up.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Input {
+    /// A source's name, or `flow.task` for a task's output.
+    pub dataset: String,
+    pub column: String,
+    #[serde(rename = "type")]
+    pub kind: Kind,
+    pub subtype: Subtype,
+}
+
+/// A column of a dataset with everything it is made of, one hop up, sorted and without repeats.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Column {
+    pub name: String,
+    /// In the words of the flow file: `string`, `int`, `float`, `bool`, `date`, `timestamp`, or a SQL type.
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub inputs: Vec<Input>,
+}

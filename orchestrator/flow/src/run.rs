@@ -1,0 +1,111 @@
+//! What may happen to a run, and what should happen next.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Time;
+use crate::plan::TaskId;
+use crate::wire::{Failure, Outcome};
+
+/// A fact: recorded first, applied second, never edited. In JSON the tag `event` names it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The run was accepted. Always the first.
+    RunCreated,
+    RunStarted,
+    /// Somebody asked the run to stop.
+    CancelRequested {
+        by: String,
+    },
+    /// The attempt may begin. `token` fences its publish and is issued by the store.
+    TaskStarted {
+        task: String,
+        attempt: u32,
+        worker: String,
+        token: u64,
+    },
+    /// The task was done, or its work was adopted from an earlier run without an attempt of this one.
+    TaskSucceeded {
+        task: String,
+        attempt: u32,
+        #[serde(flatten)]
+        outcome: Box<Outcome>,
+    },
+    TaskFailed {
+        task: String,
+        attempt: u32,
+        #[serde(flatten)]
+        failure: Box<Failure>,
+    },
+    /// The worker went silent. Does not spend the user's retries.
+    TaskLost {
+        task: String,
+        attempt: u32,
+        reason: String,
+    },
+    TaskSkipped {
+        task: String,
+        attempt: u32,
+        reason: String,
+    },
+    /// The attempt ended because the run was cancelled.
+    TaskCancelled {
+        task: String,
+        attempt: u32,
+    },
+    /// The run is over. Always the last.
+    RunClosed {
+        state: RunState,
+        error: Option<String>,
+    },
+}
+
+/// An event with its place in the journal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    pub run_id: String,
+    /// From 1, without gaps.
+    pub seq: u64,
+    /// Milliseconds since the epoch; RFC 3339 in JSON that people read.
+    pub at: Time,
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RunState {
+    Queued,
+    Running,
+    Succeeded,
+    Failed,
+    Cancelled,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TaskState {
+    Waiting,
+    Ready,
+    Running,
+    Retrying,
+    Succeeded,
+    Failed,
+    Skipped,
+    Cancelled,
+}
+
+/// What the outside should do. Derived from state whenever asked, so there is nothing to store.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Record that a task without work (a noop) is done.
+    Pass { task: TaskId },
+    /// Record that a task is skipped because its `when` is false.
+    Skip { task: TaskId, reason: String },
+    /// Record an attempt as started and hand it to a worker.
+    Start { task: TaskId, attempt: u32 },
+    /// Tell the worker of a running attempt to stop.
+    Stop { task: TaskId, attempt: u32 },
+    /// Record the end of the run.
+    Close { state: RunState, error: Option<String> },
+}
