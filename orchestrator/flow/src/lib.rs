@@ -4,6 +4,7 @@
 //! [`Time`], files as text. That is what lets a seeded simulation replay thousands of worlds a second.
 
 pub mod check;
+pub mod codes;
 pub mod diagnostic;
 pub mod graph;
 pub mod lineage;
