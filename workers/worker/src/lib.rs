@@ -1,40 +1,42 @@
 //! Claims attempts, runs them, reports. Knows neither DataFusion nor SQL.
+//!
+//! [`serve`] is a worker: a number of slots, each of which claims an attempt over a [`Link`], has it run
+//! by an [`Execute`] within its timeout, and reports how it ended. What happens inside an attempt, a
+//! panic included, never costs a slot.
+
+mod log;
+mod slot;
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use flow::wire::{Assignment, Ending};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+pub use log::{Line, Log, Stream};
 
 /// What runs an attempt, whatever its kind.
 #[async_trait]
 pub trait Execute: Send + Sync {
     /// Runs the attempt to its end. When `cx.stop` turns true it ends what it started within the
-    /// task's `kill_grace` and answers [`Ending::Cancelled`].
+    /// task's `kill_grace` and answers [`Ending::Cancelled`]. A little later it is dropped in the middle.
     async fn execute(&self, assignment: &Assignment, cx: &Context) -> Ending;
 }
 
 /// What an attempt may use of the world around it.
 pub struct Context {
-    /// Turns true when the attempt should stop.
+    /// Turns true when the attempt should stop, because of a cancel or its timeout.
     pub stop: watch::Receiver<bool>,
-    /// Takes what the attempt says, a line at a time.
-    pub log: LogSink,
+    /// Takes what the attempt says.
+    pub log: Log,
 }
 
-/// Where the lines of an attempt go.
-#[derive(Clone)]
-pub struct LogSink(pub tokio::sync::mpsc::UnboundedSender<Line>);
-
-/// A line of an attempt's log.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Line {
-    pub run_id: String,
-    pub task: String,
-    pub attempt: u32,
-    /// Milliseconds since the epoch.
-    pub at: flow::Time,
-    /// `stdout`, `stderr`, or `flowctl` for what we say ourselves.
-    pub stream: String,
-    pub text: String,
+impl Context {
+    /// Waits until the attempt should stop.
+    pub async fn stopped(&self) {
+        slot::turned(&mut self.stop.clone()).await;
+    }
 }
 
 /// The worker's side of its tie to a driver.
@@ -42,14 +44,25 @@ pub struct Line {
 pub trait Link: Send + Sync {
     /// Waits for work. `None` when there will be no more.
     async fn claim(&self) -> Option<Claim>;
-    /// Hands in how an attempt ended.
+    /// Hands in how an attempt ended. Returns when that needs no repeating.
     async fn report(&self, run_id: &str, task: &str, attempt: u32, ending: Ending);
-    /// Hands in a line of log.
-    fn log(&self, line: Line);
+    /// Hands in lines of log, in order. Waits while there is no room, which slows the attempt instead of
+    /// filling the memory.
+    async fn log(&self, lines: Vec<Line>);
 }
 
 /// Work, and the means to be told to stop it.
 pub struct Claim {
     pub assignment: Assignment,
     pub stop: watch::Receiver<bool>,
+}
+
+/// Works in `slots` slots until `link` says that there will be no more work and what was begun has been
+/// reported. Dropping it ends what is running, without a report.
+pub async fn serve(link: Arc<dyn Link>, execute: Arc<dyn Execute>, slots: usize) {
+    let mut all = JoinSet::new();
+    for _ in 0..slots {
+        all.spawn(slot::work(link.clone(), execute.clone()));
+    }
+    all.join_all().await;
 }

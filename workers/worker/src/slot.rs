@@ -1,0 +1,148 @@
+//! A slot: one attempt at a time, from claim to report.
+
+use std::any::Any;
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flow::plan::Task;
+use flow::wire::{Assignment, Ending, Failure};
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{sleep, timeout};
+
+use crate::{Claim, Context, Execute, Link, Log};
+
+/// How long an attempt that was told to stop may take beyond its `kill_grace` before it is dropped.
+const OVERTIME: Duration = Duration::from_secs(2);
+
+/// Why an attempt is told to stop.
+#[derive(Clone, Copy)]
+enum Why {
+    Cancelled,
+    Timeout,
+}
+
+/// Claims, runs and reports until there is no more work.
+pub async fn work(link: Arc<dyn Link>, execute: Arc<dyn Execute>) {
+    while let Some(Claim { assignment, stop }) = link.claim().await {
+        let assignment = Arc::new(assignment);
+        let (mut attempt, stopping) = begin(&link, &execute, &assignment);
+        let ending = watch_over(&mut attempt, &assignment, stop, stopping).await;
+        let task = &assignment.plan.tasks[assignment.task];
+        link.report(&assignment.run_id, &task.name, assignment.attempt, ending).await;
+        // An attempt that neither ended nor yielded to being dropped holds its slot: it still works.
+        attempt.shutdown().await;
+    }
+}
+
+/// Waits until `stop` says true. Never returns if nobody can say so any more.
+pub async fn turned(stop: &mut watch::Receiver<bool>) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        pending::<()>().await;
+    }
+}
+
+/// Starts the attempt as a task of its own: a panic ends that alone, and dropping the set aborts it.
+fn begin(
+    link: &Arc<dyn Link>,
+    execute: &Arc<dyn Execute>,
+    assignment: &Arc<Assignment>,
+) -> (JoinSet<Ending>, watch::Sender<bool>) {
+    let (stopping, stop) = watch::channel(false);
+    let cx = Context { stop, log: Log::new(link.clone(), assignment.clone()) };
+    let (execute, assignment) = (execute.clone(), assignment.clone());
+    let mut attempt = JoinSet::new();
+    attempt.spawn(async move { execute.execute(&assignment, &cx).await });
+    (attempt, stopping)
+}
+
+/// Waits for the attempt's end and stops it when it is cancelled or takes too long.
+async fn watch_over(
+    attempt: &mut JoinSet<Ending>,
+    assignment: &Assignment,
+    mut stop: watch::Receiver<bool>,
+    stopping: watch::Sender<bool>,
+) -> Ending {
+    let task = &assignment.plan.tasks[assignment.task];
+    let why = tokio::select! {
+        biased;
+        joined = attempt.join_next() => return ending(joined),
+        () = turned(&mut stop) => Why::Cancelled,
+        () = after(task.timeout_ms) => Why::Timeout,
+    };
+    stopping.send_replace(true);
+    let patience = Duration::from_millis(task.kill_grace_ms) + OVERTIME;
+    let stopped = match timeout(patience, attempt.join_next()).await {
+        Ok(joined) => ending(joined),
+        Err(_) => {
+            attempt.abort_all();
+            Ending::Cancelled
+        }
+    };
+    match (stopped, why) {
+        (Ending::Cancelled, Why::Timeout) => Ending::Failed(too_long(task)),
+        (ending, _) => ending,
+    }
+}
+
+async fn after(timeout_ms: Option<u64>) {
+    match timeout_ms {
+        Some(ms) => sleep(Duration::from_millis(ms)).await,
+        None => pending().await,
+    }
+}
+
+fn ending(joined: Option<Result<Ending, JoinError>>) -> Ending {
+    match joined {
+        Some(Ok(ending)) => ending,
+        Some(Err(error)) if error.is_panic() => {
+            let said = panic_text(error.into_panic());
+            Ending::Failed(Failure::internal(format!("the attempt panicked: {said}; this is a bug in flowctl")))
+        }
+        Some(Err(_)) | None => Ending::Cancelled,
+    }
+}
+
+fn panic_text(payload: Box<dyn Any + Send>) -> String {
+    match payload.downcast::<String>() {
+        Ok(text) => *text,
+        Err(payload) => match payload.downcast::<&'static str>() {
+            Ok(text) => (*text).to_owned(),
+            Err(_) => "without a message".to_owned(),
+        },
+    }
+}
+
+fn too_long(task: &Task) -> Failure {
+    let limit = duration_text(task.timeout_ms.unwrap_or_default());
+    Failure::user(format!("took longer than {limit}; `timeout` of task `{}` sets the limit", task.name)).retryable()
+}
+
+/// A duration as a flow file writes it, such as `1h30m` or `500ms`.
+fn duration_text(ms: u64) -> String {
+    const UNITS: [(u64, &str); 5] = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s"), (1, "ms")];
+    let mut rest = ms;
+    let mut text = String::new();
+    for (size, unit) in UNITS {
+        if rest >= size {
+            text += &format!("{}{unit}", rest / size);
+            rest %= size;
+        }
+    }
+    if text.is_empty() { "0ms".to_owned() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::duration_text;
+
+    #[test]
+    fn durations_read_as_they_are_written() {
+        let cases = [(0, "0ms"), (500, "500ms"), (2_000, "2s"), (1_800_000, "30m"), (5_400_000, "1h30m")];
+        for (ms, text) in cases {
+            assert_eq!(duration_text(ms), text);
+        }
+        assert_eq!(duration_text(7 * 86_400_000), "7d");
+    }
+}
