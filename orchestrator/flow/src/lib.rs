@@ -9,6 +9,7 @@ pub mod diagnostic;
 pub mod graph;
 pub mod lineage;
 pub mod plan;
+pub mod retry;
 pub mod run;
 pub mod spec;
 pub mod value;

@@ -90,6 +90,13 @@ pub struct Task {
     pub fingerprint: Option<String>,
 }
 
+impl Task {
+    /// Whether it is a pure ordering point that no worker ever sees.
+    pub fn is_noop(&self) -> bool {
+        self.kind == "noop"
+    }
+}
+
 /// An edge of the graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Need {

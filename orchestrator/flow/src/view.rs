@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::run::{RunState, TaskState};
+use crate::Time;
+use crate::plan::TaskId;
+use crate::run::{Record, Run, RunState, Standing, TaskState};
+use crate::value::{Params, Value};
 use crate::wire::CheckResult;
 
 /// A run without its tasks: the JSON of `flowctl runs`. Times are RFC 3339 in UTC with milliseconds.
@@ -29,6 +32,86 @@ pub struct Show {
     pub head: Head,
     /// In topological order.
     pub tasks: Vec<Task>,
+}
+
+/// The run as `flowctl show` prints it. `retry_of` is the run whose successes it adopted.
+pub fn show(run: &Run, retry_of: Option<String>) -> Show {
+    let plan = run.plan();
+    let head = Head {
+        run_id: run.id().to_owned(),
+        flow: plan.flow.clone(),
+        state: run.state(),
+        params: params(&plan.params),
+        logical_time: plan.logical_time.map(rfc3339),
+        created_at: rfc3339(run.created_at().unwrap_or_default()),
+        started_at: run.started_at().map(rfc3339),
+        finished_at: run.finished_at().map(rfc3339),
+        error: run.error().map(str::to_owned),
+        retry_of,
+    };
+    Show { head, tasks: (0..plan.tasks.len()).map(|id| task(run, id)).collect() }
+}
+
+/// The task as `flowctl show` prints it.
+pub fn task(run: &Run, id: TaskId) -> Task {
+    let plan = &run.plan().tasks[id];
+    let Standing { state, attempts, started_at, finished_at, error, outcome, failure } = run.task(id);
+    let failed_checks = || failure.filter(|_| state == TaskState::Failed).map(|failure| failure.checks.clone());
+    Task {
+        name: plan.name.clone(),
+        kind: plan.kind.clone(),
+        state,
+        attempts,
+        cached: outcome.is_some_and(|outcome| outcome.cached),
+        started_at: started_at.map(rfc3339),
+        finished_at: finished_at.map(rfc3339),
+        rows_out: outcome.and_then(|outcome| outcome.rows_out),
+        bytes_out: outcome.and_then(|outcome| outcome.bytes_out),
+        error,
+        checks: outcome.map(|outcome| outcome.checks.clone()).or_else(failed_checks).unwrap_or_default(),
+        dataset: plan.output.as_ref().map(|output| output.dataset.clone()),
+        version: outcome.and_then(|outcome| outcome.version),
+        location: outcome.and_then(|outcome| outcome.location.clone()),
+        artifacts: outcome.map(|outcome| outcome.artifacts.clone()).unwrap_or_default(),
+    }
+}
+
+/// An event as `flowctl run --json` prints it: the recorded fact with its time as text.
+///
+/// # Errors
+///
+/// None in practice: every event has a form in JSON.
+pub fn event(record: &Record) -> serde_json::Result<serde_json::Value> {
+    let mut event = serde_json::to_value(record)?;
+    event["at"] = rfc3339(record.at).into();
+    Ok(event)
+}
+
+/// Parameters as typed JSON values.
+pub fn params(params: &Params) -> serde_json::Map<String, serde_json::Value> {
+    params.iter().map(|(name, value)| (name.clone(), json(value))).collect()
+}
+
+/// RFC 3339 in UTC with milliseconds. Times past the year 9999 stop there.
+pub fn rfc3339(at: Time) -> String {
+    let at = i64::try_from(at).ok().and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
+    format!("{:.3}", at.unwrap_or(jiff::Timestamp::MAX))
+}
+
+fn json(value: &Value) -> serde_json::Value {
+    match value {
+        Value::String(text) => text.clone().into(),
+        Value::Int(int) => (*int).into(),
+        Value::Float(float) => (*float).into(),
+        Value::Bool(bool) => (*bool).into(),
+        Value::Date(days) => date(*days).map(|date| date.to_string()).into(),
+        Value::Timestamp(micros) => jiff::Timestamp::from_microsecond(*micros).ok().map(|at| at.to_string()).into(),
+    }
+}
+
+fn date(days: i32) -> Option<jiff::civil::Date> {
+    let span = jiff::Span::new().try_days(days).ok()?;
+    jiff::civil::date(1970, 1, 1).checked_add(span).ok()
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,4 +1,17 @@
 //! What may happen to a run, and what should happen next.
+//!
+//! [`Run::apply`] folds recorded facts into state, [`Run::next`] derives what should happen now, and
+//! [`Run::wake`] says when to ask again although nothing happened. Ready, waiting and the skips that follow
+//! from other tasks are derived, never recorded, so an old journal replays under a newer `next`.
+
+mod apply;
+mod next;
+mod order;
+mod reasons;
+mod state;
+
+pub use reasons::Reason;
+pub use state::{Run, Standing};
 
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +37,7 @@ pub enum Event {
         worker: String,
         token: u64,
     },
-    /// The task was done, or its work was adopted from an earlier run without an attempt of this one.
+    /// The task was done. Attempt 0: its work was adopted from an earlier run. A noop has no `TaskStarted`.
     TaskSucceeded {
         task: String,
         attempt: u32,
@@ -43,6 +56,7 @@ pub enum Event {
         attempt: u32,
         reason: String,
     },
+    /// There was nothing to do. Attempt 0: its `when` is false; otherwise the attempt itself said so.
     TaskSkipped {
         task: String,
         attempt: u32,
@@ -59,6 +73,25 @@ pub enum Event {
         error: Option<String>,
     },
 }
+
+impl Event {
+    /// The task that the event is about and the attempt it names; `None` for the run's own events.
+    pub fn task(&self) -> Option<(&str, u32)> {
+        match self {
+            Event::TaskStarted { task, attempt, .. }
+            | Event::TaskSucceeded { task, attempt, .. }
+            | Event::TaskFailed { task, attempt, .. }
+            | Event::TaskLost { task, attempt, .. }
+            | Event::TaskSkipped { task, attempt, .. }
+            | Event::TaskCancelled { task, attempt } => Some((task, *attempt)),
+            Event::RunCreated | Event::RunStarted | Event::CancelRequested { .. } | Event::RunClosed { .. } => None,
+        }
+    }
+}
+
+/// The event does not follow from the state: a late or a repeated report. Nothing has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stale;
 
 /// An event with its place in the journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -80,6 +113,13 @@ pub enum RunState {
     Succeeded,
     Failed,
     Cancelled,
+}
+
+impl RunState {
+    /// Whether the run is over.
+    pub fn is_terminal(self) -> bool {
+        matches!(self, RunState::Succeeded | RunState::Failed | RunState::Cancelled)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
