@@ -16,7 +16,7 @@ lines() { query "$1" | sed -e 1d -e 's/^"\(.*\)"$/\1/' -e 's/""/"/g'; }
 
 query "
 select carrier, airline, sum(scheduled) as scheduled, sum(departed) as departed, sum(cancelled) as cancelled,
-       sum(delayed) as delayed, round(cast(sum(delay_minutes) as double) / sum(departed), 2) as mean_delay
+       sum(delayed) as delayed, round(cast(sum(delay_minutes) as double) / nullif(sum(departed), 0), 2) as mean_delay
 from $daily
 where month = '$month'
 group by carrier, airline
@@ -25,7 +25,7 @@ order by scheduled desc, carrier" >"$out/carriers-$month.csv"
 carriers="
 with carriers as (
     select airline, sum(scheduled) as scheduled, sum(cancelled) as cancelled,
-           cast(100 * sum(delayed) as double) / sum(departed) as late
+           coalesce(cast(100 * sum(delayed) as double) / nullif(sum(departed), 0), 0) as late
     from $daily
     where month = '$month'
     group by airline
