@@ -6,8 +6,10 @@
 pub mod check;
 pub mod codes;
 pub mod diagnostic;
+pub mod duration;
 pub mod graph;
 pub mod lineage;
+pub mod name;
 pub mod plan;
 pub mod retry;
 pub mod run;

@@ -4,10 +4,22 @@
 //! their doc comments are both the manual and an editor's hover text.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
+
+use crate::diagnostic::Span;
+
+mod complaint;
+mod inside;
+mod lost;
+mod parse;
+mod tree;
+
+pub use lost::Lost;
+pub use parse::parse;
 
 /// A flow: sources, tasks, parameters and a schedule.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -39,6 +51,31 @@ pub struct Flow {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, Task>", required)]
     pub tasks: BTreeMap<Spanned<String>, Spanned<Task>>,
+    /// What could not be read. Told by the parser, not to be complained about again.
+    #[serde(skip)]
+    pub lost: Lost,
+    /// The text that the flow was read from: what all spans point into.
+    #[serde(skip)]
+    pub text: String,
+}
+
+impl Flow {
+    /// The place in the file of a part of a text value (a byte range of the value), past quotes and escapes.
+    /// The place of the whole value if the text is not the one the flow was read from.
+    pub fn inside(&self, value: &Spanned<String>, part: Range<usize>) -> Span {
+        inside::locate(&self.text, value, part).unwrap_or_else(|| value.span())
+    }
+
+    /// Whether nothing should be said about the absence of a task or source of this name, because part of the file
+    /// that may define it could not be read.
+    pub fn excuses(&self, name: &str) -> bool {
+        ["tasks", "sources"].iter().any(|part| self.lost.covers(&[part, name]))
+    }
+
+    /// The same for a parameter.
+    pub fn excuses_param(&self, name: &str) -> bool {
+        self.lost.covers(&["params", name])
+    }
 }
 
 /// What happens to independent tasks when a task fails.

@@ -1,0 +1,99 @@
+//! Names: which are allowed, which are alike, which was probably meant.
+
+/// The longest name, in characters.
+pub const LENGTH_MAX: usize = 64;
+
+/// The ending of the datasets that hold rejected rows.
+pub const REJECTED: &str = "__rejected";
+
+/// What is wrong with the name of a flow, task or source (`dash`) or of a parameter (no `dash`), as a lowercase
+/// fragment. `None`: nothing.
+pub fn problem(name: &str, dash: bool) -> Option<String> {
+    let letter = |c: char| c.is_ascii_alphabetic() || c == '_';
+    let inner = |c: char| letter(c) || c.is_ascii_digit() || (dash && c == '-');
+    if name.is_empty() {
+        return Some("a name must not be empty".to_owned());
+    }
+    if let Some(wrong) = name.chars().find(|&c| !inner(c)) {
+        return Some(format!("the name `{name}` must not contain `{}`", wrong.escape_debug()));
+    }
+    if !name.starts_with(letter) {
+        return Some(format!("the name `{name}` must begin with a letter or `_`"));
+    }
+    (name.len() > LENGTH_MAX)
+        .then(|| format!("the name `{name}` has {} characters, {LENGTH_MAX} are allowed", name.len()))
+}
+
+/// The part of an environment variable that stands for `name`: `raw-flights` is `RAW_FLIGHTS`.
+pub fn variable(name: &str) -> String {
+    let letter = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
+    name.chars().map(letter).collect()
+}
+
+/// The candidate that was probably meant by `given`, if one is near enough.
+pub fn nearest<'c>(given: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+    let wanted = given.to_lowercase();
+    let letters = wanted.chars().count();
+    let near = candidates.into_iter().filter_map(|candidate| {
+        let distance = strsim::osa_distance(&wanted, &candidate.to_lowercase());
+        let longest = letters.max(candidate.chars().count());
+        (distance < longest && distance <= longest.div_ceil(3)).then_some((distance, candidate))
+    });
+    near.min().map(|(_, candidate)| candidate)
+}
+
+/// The hint for `given` among `candidates`: the near miss, or else the list, or `None` when there is nothing to choose.
+pub fn suggest<'c>(given: &str, candidates: impl IntoIterator<Item = &'c str> + Clone) -> Option<String> {
+    if let Some(near) = nearest(given, candidates.clone()) {
+        return Some(format!("did you mean `{near}`?"));
+    }
+    list(candidates).map(|names| format!("expected one of {names}"))
+}
+
+/// The names in backticks, at most twelve of them. `None` when there are none.
+pub fn list<'c>(names: impl IntoIterator<Item = &'c str>) -> Option<String> {
+    const SHOWN: usize = 12;
+    let names: Vec<_> = names.into_iter().map(|name| format!("`{name}`")).collect();
+    match names.len() {
+        0 => None,
+        count if count > SHOWN + 1 => Some(format!("{} and {} more", names[..SHOWN].join(", "), count - SHOWN)),
+        _ => Some(names.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_the_rules() {
+        for good in ["a", "_", "A1", "raw-flights", "a_b-c", &"x".repeat(64)] {
+            assert_eq!(problem(good, true), None, "{good}");
+        }
+        for bad in ["", "1a", "-a", "a b", "a.b", "é", "a\n", &"x".repeat(65)] {
+            assert!(problem(bad, true).is_some(), "{bad:?}");
+        }
+        assert!(problem("a-b", false).is_some());
+        assert_eq!(problem("a_b", false), None);
+    }
+
+    #[test]
+    fn near_misses_are_found_and_far_ones_are_not() {
+        let keys = ["sql", "sql_file", "command", "output", "outputs", "after"];
+        assert_eq!(nearest("sqll", keys), Some("sql"));
+        assert_eq!(nearest("comand", keys), Some("command"));
+        assert_eq!(nearest("OUTPUT", keys), Some("output"));
+        assert_eq!(nearest("ouptut", keys), Some("output"));
+        assert_eq!(nearest("query", keys), None);
+        assert_eq!(nearest("x", keys), None);
+        assert_eq!(nearest("", keys), None);
+    }
+
+    #[test]
+    fn long_lists_are_cut() {
+        let names: Vec<_> = (0..20).map(|n| format!("t{n}")).collect();
+        let text = list(names.iter().map(String::as_str)).unwrap();
+        assert!(text.ends_with("`t11` and 8 more"), "{text}");
+        assert_eq!(list([]), None);
+    }
+}
