@@ -27,6 +27,15 @@ pub enum Subtype {
     Conditional,
 }
 
+impl Subtype {
+    pub fn kind(self) -> Kind {
+        match self {
+            Subtype::Identity | Subtype::Transformation | Subtype::Aggregation => Kind::Direct,
+            _ => Kind::Indirect,
+        }
+    }
+}
+
 /// A column that an output column is made of, one hop up.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Input {

@@ -1,1 +1,3 @@
-//! Stub.
+//! Everything that needs DataFusion or Delta.
+
+pub mod lineage;

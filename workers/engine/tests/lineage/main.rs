@@ -1,0 +1,4 @@
+//! What the engine reads off plans: lineage, fingerprints, and the places of mistakes.
+
+mod shapes;
+mod world;
