@@ -66,6 +66,16 @@ impl Flow {
         inside::locate(&self.text, value, part).unwrap_or_else(|| value.span())
     }
 
+    /// The tasks by name, in the order of the file.
+    pub fn tasks_in_order(&self) -> Vec<(&str, &Spanned<Task>)> {
+        in_order(&self.tasks)
+    }
+
+    /// The sources by name, in the order of the file.
+    pub fn sources_in_order(&self) -> Vec<(&str, &Spanned<Source>)> {
+        in_order(&self.sources)
+    }
+
     /// Whether nothing should be said about the absence of a task or source of this name, because part of the file
     /// that may define it could not be read.
     pub fn excuses(&self, name: &str) -> bool {
@@ -76,6 +86,12 @@ impl Flow {
     pub fn excuses_param(&self, name: &str) -> bool {
         self.lost.covers(&["params", name])
     }
+}
+
+fn in_order<T>(entries: &BTreeMap<Spanned<String>, T>) -> Vec<(&str, &T)> {
+    let mut entries: Vec<_> = entries.iter().collect();
+    entries.sort_by_key(|(name, _)| name.span().start);
+    entries.into_iter().map(|(name, entry)| (name.get_ref().as_str(), entry)).collect()
 }
 
 /// What happens to independent tasks when a task fails.
