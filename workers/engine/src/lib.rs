@@ -1,3 +1,4 @@
 //! Everything that needs DataFusion or Delta.
 
+pub mod canonical;
 pub mod lineage;
