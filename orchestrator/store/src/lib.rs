@@ -1,1 +1,55 @@
-//! Stub.
+//! What flowctl remembers, in SQLite or PostgreSQL: plans, runs, their events, datasets, lineage, logs.
+//!
+//! The journal is the truth: `(run_id, seq)` is its primary key, and whoever appends second is told
+//! [`Kind::Conflict`]. Everything in `runs` and `tasks` beside the identity of a run follows from it
+//! and is written in the same transaction. When a verb that writes answers `Ok`, what it wrote is on
+//! disk (SQLite: WAL with synchronous FULL; PostgreSQL: synchronous commit).
+
+mod append;
+mod datasets;
+mod db;
+mod error;
+mod files;
+mod leases;
+mod logs;
+mod migrate;
+mod open;
+mod row;
+mod runs;
+
+pub use datasets::{Dataset, Version};
+pub use error::{Error, Kind};
+pub use files::FileHash;
+pub use logs::{Line, NumberedLine};
+pub use runs::{Created, Head, Loaded, NewRun, Origin};
+
+/// An open store. Cheap to share by reference; the verbs take `&self`.
+pub struct Store {
+    db: db::Db,
+}
+
+impl Store {
+    /// Opens the store that `setting` names (a path, `sqlite:PATH`, `postgres://…`), makes it if it
+    /// is an SQLite file that does not exist, and brings its layout up to date.
+    pub async fn open(setting: &str) -> Result<Store, Error> {
+        let db = open::open(setting).await?;
+        migrate::migrate(&db).await?;
+        Ok(Store { db })
+    }
+
+    /// Where the store is, for messages. Holds no password.
+    pub fn place(&self) -> &str {
+        self.db.place()
+    }
+
+    /// Closes every connection. SQLite then folds its log into the file.
+    pub async fn close(self) {
+        self.db.close().await;
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("place", &self.place()).finish()
+    }
+}

@@ -1,0 +1,3 @@
+insert into events (run_id, seq, at, event)
+values
+($1, $2, $3, $4)

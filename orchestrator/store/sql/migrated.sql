@@ -1,0 +1,1 @@
+insert into migrations (number) values ($1)

@@ -1,0 +1,1 @@
+select 1 from plans where hash = $1

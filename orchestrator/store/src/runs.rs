@@ -1,0 +1,234 @@
+//! Runs: made, loaded, listed, found, asked to stop.
+
+use flow::Time;
+use flow::plan::Plan;
+use flow::run::{Event, Record, Run, RunState};
+use flow::wire::Pins;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::db::Tx;
+use crate::error::{Error, Kind};
+use crate::row::{Arg, Row, word};
+use crate::{Store, append, leases};
+
+/// Who drives a run, and so who may take it over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// `flowctl run`, in its own process. Nobody takes it over: when the process is gone, the run has failed.
+    Run,
+    /// A service on demand.
+    Service,
+    /// A service by the flow's schedule; at most one run per flow and logical time.
+    Schedule,
+}
+
+/// A run to be made: what its state does not say.
+#[derive(Clone, Debug)]
+pub struct NewRun<'a> {
+    pub pins: &'a Pins,
+    pub created_at: Time,
+    pub origin: Origin,
+    /// Whether unchanged tasks run all the same.
+    pub force: bool,
+    pub retry_of: Option<&'a str>,
+    /// Who drives the run from the start, and for how long without a word. `None`: whoever takes it.
+    pub lease: Option<(&'a str, u64)>,
+}
+
+/// Whether a run was made.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Created {
+    /// It was; here are its first events as recorded, with their publish tokens.
+    New(Vec<Record>),
+    /// A scheduled run of this flow and logical time existed; nothing was written.
+    Existing { run_id: String },
+}
+
+/// A run without its tasks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Head {
+    pub run_id: String,
+    pub flow: String,
+    /// Typed JSON values by name.
+    pub params: Map<String, Value>,
+    pub logical_time: Option<Time>,
+    pub origin: Origin,
+    pub force: bool,
+    pub retry_of: Option<String>,
+    pub created_at: Time,
+    /// The number of the last event.
+    pub seq: u64,
+    pub state: RunState,
+    pub started_at: Option<Time>,
+    pub finished_at: Option<Time>,
+    pub error: Option<String>,
+}
+
+/// A run with everything that is needed to fold it again.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    pub head: Head,
+    pub plan: Plan,
+    pub pins: Pins,
+    pub records: Vec<Record>,
+}
+
+impl Store {
+    /// Makes durable, in one transaction: the run, its plan and the plan's lineage (each once per
+    /// plan), its first events with what follows from them, and its driver's lease. `run` is the
+    /// state with the records applied.
+    pub async fn create(&self, new: &NewRun<'_>, run: &Run, records: Vec<Record>) -> Result<Created, Error> {
+        let mut tx = self.db.begin().await?;
+        let hash = insert_plan(&mut tx, run.plan()).await?;
+        if insert_run(&mut tx, new, run, &hash, records.len() as u64).await? == 0 {
+            drop(tx);
+            return self.existing(run).await;
+        }
+        let records = append::write(&mut tx, run, records).await?;
+        if let Some((holder, lease_ms)) = new.lease {
+            leases::take(&mut tx, run.id(), holder, lease_ms).await?;
+        }
+        tx.commit().await?;
+        Ok(Created::New(records))
+    }
+
+    async fn existing(&self, run: &Run) -> Result<Created, Error> {
+        let args = [run.plan().flow.as_str().into(), run.plan().logical_time.into()];
+        match self.db.read(include_str!("../sql/scheduled.sql"), &args).await?.into_iter().next() {
+            Some(mut row) => Ok(Created::Existing { run_id: row.text()? }),
+            None => Err(Error::new(Kind::Conflict, format!("make the run {}: it exists", run.id()))),
+        }
+    }
+
+    /// The run with its plan, what it pinned, and its journal from the first event on.
+    pub async fn load(&self, run_id: &str) -> Result<Loaded, Error> {
+        let head = self.head(run_id).await?;
+        let rows = self.db.read(include_str!("../sql/body.sql"), &[run_id.into()]).await?;
+        let Some(mut row) = rows.into_iter().next() else {
+            return Err(Error::corrupt(self.place(), format!("run {run_id} has no plan")));
+        };
+        Ok(Loaded { head, plan: row.json()?, pins: row.json()?, records: self.tail(run_id, 0).await? })
+    }
+
+    /// The run without plan and journal.
+    pub async fn head(&self, run_id: &str) -> Result<Head, Error> {
+        let rows = self.db.read(include_str!("../sql/head.sql"), &[run_id.into()]).await?;
+        rows.into_iter().next().map_or_else(|| Err(not_found(run_id)), head)
+    }
+
+    /// The events after number `after`, in order.
+    pub async fn tail(&self, run_id: &str, after: u64) -> Result<Vec<Record>, Error> {
+        let rows = self.db.read(include_str!("../sql/tail.sql"), &[run_id.into(), after.into()]).await?;
+        let record = |mut row: Row<'_>| {
+            Ok(Record { run_id: run_id.into(), seq: row.number()?, at: row.number()?, event: row.json()? })
+        };
+        rows.into_iter().map(record).collect()
+    }
+
+    /// Runs, newest first, at most `limit`, of one flow or state if asked.
+    pub async fn runs(&self, flow: Option<&str>, state: Option<RunState>, limit: u64) -> Result<Vec<Head>, Error> {
+        let state = state.map(word).unwrap_or_default();
+        let args = [flow.unwrap_or_default().into(), state.into(), limit.into()];
+        let rows = self.db.read(include_str!("../sql/list.sql"), &args).await?;
+        rows.into_iter().map(head).collect()
+    }
+
+    /// The id of the run that `reference` means: an id, the beginning of exactly one, or `latest`.
+    pub async fn find(&self, reference: &str) -> Result<String, Error> {
+        if reference == "latest" {
+            let newest = self.runs(None, None, 1).await?.into_iter().next();
+            return newest.map(|head| head.run_id).ok_or_else(|| not_found(reference));
+        }
+        let mut rows = self.db.read(include_str!("../sql/find.sql"), &[reference.into()]).await?;
+        match (rows.pop(), rows.pop()) {
+            (Some(mut row), None) if !reference.is_empty() => row.text(),
+            (None, _) => Err(not_found(reference)),
+            _ => Err(Error::new(Kind::Refused, format!("tell which run `{reference}` is: several begin like that"))
+                .hint("give more of the run's id; `flowctl runs` lists them")),
+        }
+    }
+
+    /// Records that somebody wants the run to stop. Its driver sees it in the tail.
+    pub async fn request_cancel(&self, run_id: &str, by: &str, at: Time) -> Result<Record, Error> {
+        let mut tx = self.db.begin().await?;
+        let rows = tx.fetch(include_str!("../sql/cancel.sql"), &[run_id.into()]).await?;
+        let Some(mut row) = rows.into_iter().next() else {
+            drop(tx);
+            let state = word(self.head(run_id).await?.state);
+            return Err(Error::new(Kind::Refused, format!("cancel run {run_id}: it is {state}")));
+        };
+        let event = Event::CancelRequested { by: by.into() };
+        let record = Record { run_id: run_id.into(), seq: row.number()?, at, event };
+        append::insert_events(&mut tx, std::slice::from_ref(&record)).await?;
+        tx.commit().await?;
+        Ok(record)
+    }
+}
+
+async fn insert_plan(tx: &mut Tx<'_>, plan: &Plan) -> Result<String, Error> {
+    let body = json(plan)?;
+    let hash = blake3::hash(body.as_bytes()).to_hex().to_string();
+    if !tx.fetch(include_str!("../sql/plan_exists.sql"), &[hash.as_str().into()]).await?.is_empty() {
+        return Ok(hash);
+    }
+    let args = [hash.as_str().into(), plan.flow.as_str().into(), body.into()];
+    tx.execute(include_str!("../sql/plan_insert.sql"), &args).await?;
+    let outputs = plan.tasks.iter().filter_map(|task| task.output.as_ref());
+    let row = |output: &flow::plan::Output| {
+        Ok([hash.clone().into(), output.dataset.clone().into(), json(&output.columns)?.into()])
+    };
+    let rows: Vec<[Arg<'_>; 3]> = outputs.map(row).collect::<Result<_, Error>>()?;
+    tx.bulk(include_str!("../sql/lineage_insert.sql"), &rows).await?;
+    Ok(hash)
+}
+
+async fn insert_run(tx: &mut Tx<'_>, new: &NewRun<'_>, run: &Run, hash: &str, seq: u64) -> Result<u64, Error> {
+    let plan = run.plan();
+    let args = [
+        run.id().into(),
+        plan.flow.as_str().into(),
+        hash.into(),
+        json(new.pins)?.into(),
+        json(&flow::view::params(&plan.params))?.into(),
+        plan.logical_time.into(),
+        word(new.origin).into(),
+        new.force.into(),
+        new.retry_of.into(),
+        new.created_at.into(),
+        seq.into(),
+        word(run.state()).into(),
+        run.started_at().into(),
+        run.finished_at().into(),
+        run.error().into(),
+    ];
+    tx.execute(include_str!("../sql/create.sql"), &args).await
+}
+
+/// Reads what `head.sql`, `list.sql` and `abandoned.sql` select.
+pub(crate) fn head(mut row: Row<'_>) -> Result<Head, Error> {
+    Ok(Head {
+        run_id: row.text()?,
+        flow: row.text()?,
+        params: row.json()?,
+        logical_time: row.number_or_null()?,
+        origin: row.word()?,
+        force: row.flag()?,
+        retry_of: row.text_or_null()?,
+        created_at: row.number()?,
+        seq: row.number()?,
+        state: row.word()?,
+        started_at: row.number_or_null()?,
+        finished_at: row.number_or_null()?,
+        error: row.text_or_null()?,
+    })
+}
+
+fn not_found(reference: &str) -> Error {
+    Error::new(Kind::NotFound, format!("find run `{reference}`")).hint("`flowctl runs` lists the runs")
+}
+
+pub(crate) fn json(value: &impl Serialize) -> Result<String, Error> {
+    serde_json::to_string(value).map_err(|error| Error::new(Kind::Internal, format!("write as JSON: {error}")))
+}
