@@ -32,6 +32,8 @@ pub struct Run {
     pub(super) failed: BTreeSet<TaskId>,
     /// How many tasks have not ended.
     pub(super) open: usize,
+    /// Tasks that stand differently since [`Run::take_changed`] was last asked.
+    pub(super) changed: Vec<TaskId>,
 }
 
 /// Only what cannot be derived.
@@ -99,9 +101,19 @@ impl Run {
     /// A run of which nothing has been recorded yet.
     pub fn new(plan: Arc<Plan>, run_id: impl Into<String>) -> Self {
         let order = Arc::new(Order::new(&plan, &HashMap::new()));
+        Run::ordered(plan, run_id.into(), order)
+    }
+
+    /// The same run before anything was recorded.
+    #[must_use]
+    pub fn rewound(&self) -> Self {
+        Run::ordered(self.plan.clone(), self.id.clone(), self.order.clone())
+    }
+
+    fn ordered(plan: Arc<Plan>, id: String, order: Arc<Order>) -> Self {
         let tasks = plan.tasks.iter().map(|task| Task::new(task.needs.len())).collect();
         let mut run = Run {
-            id: run_id.into(),
+            id,
             order,
             tasks,
             state: RunState::Queued,
@@ -116,6 +128,7 @@ impl Run {
             running: BTreeSet::new(),
             failed: BTreeSet::new(),
             open: plan.tasks.len(),
+            changed: vec![],
             plan,
         };
         run.admit_all();
@@ -129,11 +142,16 @@ impl Run {
         journal: impl IntoIterator<Item = &'record Record>,
     ) -> Self {
         let mut run = Run::new(plan, run_id);
-        for record in journal {
-            // A journal may hold a second request to cancel, or one that came too late.
-            let _stale = run.apply(record);
-        }
+        run.read(journal);
         run
+    }
+
+    /// Folds further records of the journal. It may hold some that change nothing, such as a second request
+    /// to cancel.
+    pub fn read<'record>(&mut self, journal: impl IntoIterator<Item = &'record Record>) {
+        for record in journal {
+            let _stale = self.apply(record);
+        }
     }
 
     /// Orders ready tasks of equal priority by how long the way to the end of the run takes, given how
@@ -184,9 +202,29 @@ impl Run {
         self.running.iter().map(|&id| (id, self.tasks[id].attempts))
     }
 
+    /// The task's attempt that is running.
+    pub fn running_attempt(&self, id: TaskId) -> Option<u32> {
+        self.running.contains(&id).then(|| self.tasks[id].attempts)
+    }
+
     /// How many tasks have not ended.
     pub fn open(&self) -> usize {
         self.open
+    }
+
+    /// The tasks that stand differently since this was last asked, those that a skip reached among them.
+    pub fn take_changed(&mut self) -> Vec<TaskId> {
+        let mut changed = std::mem::take(&mut self.changed);
+        changed.sort_unstable();
+        changed.dedup();
+        changed
+    }
+
+    /// What was made, by task: what a run that retries this one adopts. Noops need no adopting.
+    pub fn made(&self) -> impl Iterator<Item = (&str, Outcome)> + '_ {
+        let made = self.plan.tasks.iter().zip(&self.tasks);
+        let made = made.filter(|(plan, task)| task.phase == Phase::Succeeded && !plan.is_noop());
+        made.map(|(plan, task)| (plan.name.as_str(), task.outcome.as_deref().cloned().unwrap_or_default()))
     }
 
     /// How the task stands.
@@ -219,7 +257,7 @@ impl Run {
                 }
                 if self.plan.tasks[made_by].output.as_ref().is_some_and(|output| output.view) {
                     reading.push(made_by);
-                } else if let Some((dataset, version)) = self.made(made_by) {
+                } else if let Some((dataset, version)) = self.version_of(made_by) {
                     versions.insert(dataset, version);
                 }
             }
@@ -227,7 +265,7 @@ impl Run {
         versions
     }
 
-    fn made(&self, id: TaskId) -> Option<(String, u64)> {
+    fn version_of(&self, id: TaskId) -> Option<(String, u64)> {
         let outcome = self.tasks[id].outcome.as_ref()?;
         Some((outcome.dataset.clone()?, outcome.version?))
     }

@@ -1,0 +1,44 @@
+//! Runs whose process died.
+
+use flow::run::{Event, Record, Run, RunState};
+use store::{Kind, Store};
+
+use crate::driver::{run_row, task_rows};
+use crate::{Clock, Error};
+
+/// Closes, as failed, every run whose `flowctl run` has ended without closing it. Answers them as closed, so
+/// that the caller may end what their processes left behind.
+///
+/// # Errors
+///
+/// When the store cannot be read or written.
+pub async fn close(store: &Store, clock: &Clock) -> Result<Vec<Run>, Error> {
+    let mut closed = vec![];
+    for head in store.abandoned().await? {
+        if let Some(run) = close_one(store, clock, &head.run_id).await? {
+            closed.push(run);
+        }
+    }
+    Ok(closed)
+}
+
+/// `None` when somebody else was faster.
+async fn close_one(store: &Store, clock: &Clock, run_id: &str) -> Result<Option<Run>, Error> {
+    let loaded = store.load(run_id).await?;
+    let mut run = Run::replay(loaded.plan.into(), run_id, &loaded.records);
+    run.take_changed();
+    let event = Event::RunClosed {
+        state: RunState::Failed,
+        error: Some(format!("the process that ran it ended; flowctl retry {run_id}")),
+    };
+    let record = Record { run_id: run_id.to_owned(), seq: loaded.head.seq + 1, at: clock.now(), event };
+    if run.apply(&record).is_err() {
+        return Ok(None);
+    }
+    let (tasks, row) = (task_rows(&mut run), run_row(&run));
+    match store.append(run.plan(), vec![record], &tasks, &row).await {
+        Ok(_) => Ok(Some(run)),
+        Err(error) if error.kind == Kind::Conflict => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,89 @@
+//! Talking to a store that may be away for a while.
+
+use std::time::Duration;
+
+use flow::Time;
+use flow::run::Record;
+use store::{Created, Kind, RunRow, TaskRow};
+
+use super::{Driver, LEASE_MS, OUTAGE_MAX_MS};
+use crate::{Clock, Error};
+
+/// How long to wait before asking again.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Bears outages of the store for so long, and no others errors.
+pub(super) struct Patience<'a> {
+    clock: &'a Clock,
+    until: Time,
+}
+
+impl Patience<'_> {
+    /// Waits a little.
+    ///
+    /// # Errors
+    ///
+    /// The error itself, when waiting does not help or has taken long enough.
+    pub async fn bear(&mut self, error: Error) -> Result<(), Error> {
+        match &error {
+            Error::Store(away)
+                if matches!(away.kind, Kind::Unreachable | Kind::Busy) && self.clock.now() < self.until =>
+            {
+                tracing::warn!(%error, "the store is away; trying again");
+                tokio::time::sleep(PAUSE).await;
+                Ok(())
+            }
+            _ => Err(error),
+        }
+    }
+}
+
+impl Driver<'_> {
+    pub(super) fn patience(&self) -> Patience<'_> {
+        Patience { clock: self.seat.clock, until: self.seat.clock.now() + OUTAGE_MAX_MS }
+    }
+
+    pub(super) async fn tail(&self, after: u64) -> Result<Vec<Record>, Error> {
+        let mut patience = self.patience();
+        loop {
+            match self.seat.journal.tail(&self.new.run_id, after).await {
+                Ok(records) => return Ok(records),
+                Err(error) => patience.bear(error.into()).await?,
+            }
+        }
+    }
+
+    pub(super) async fn renew(&self) -> Result<bool, Error> {
+        let mut patience = self.patience();
+        loop {
+            match self.seat.journal.renew(&self.new.run_id, self.seat.holder, LEASE_MS).await {
+                Ok(ours) => return Ok(ours),
+                Err(error) => patience.bear(error.into()).await?,
+            }
+        }
+    }
+
+    /// Makes the run together with its first facts. A run that these close needs no lease.
+    pub(super) async fn create(
+        &self,
+        records: Vec<Record>,
+        tasks: &[TaskRow],
+        row: &RunRow,
+    ) -> Result<Vec<Record>, Error> {
+        let new = store::NewRun {
+            run_id: &self.new.run_id,
+            plan: &self.new.plan,
+            pins: &self.new.pins,
+            params: &flow::view::params(&self.new.plan.params),
+            created_at: records.first().map_or(0, |record| record.at),
+            origin: self.new.origin,
+            force: self.new.force,
+            retry_of: self.new.retry_of.as_deref(),
+            lease: (!row.state.is_terminal()).then_some((self.seat.holder, LEASE_MS)),
+        };
+        match self.seat.journal.create(&new, records, tasks, row).await? {
+            Created::New(records) => Ok(records),
+            Created::Existing { run_id } => Err(Error::Exists { run_id }),
+        }
+    }
+}

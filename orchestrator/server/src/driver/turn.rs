@@ -1,0 +1,186 @@
+//! The driver's loop: decide, record, hand out, wait.
+
+use flow::Time;
+use flow::plan::TaskId;
+use flow::run::{Command, Event, Record};
+use flow::wire::Assignment;
+use store::{Kind, RunRow, TaskRow};
+use tokio::sync::watch;
+
+use super::batch::{Batch, Fact, run_row, task_rows};
+use super::{Driver, LEASE_MS, TAIL_MS};
+use crate::Error;
+use crate::local::{Offer, Receipt};
+
+/// How many reports one turn takes.
+const REPORTS_MAX: usize = 1_000;
+
+impl Driver<'_> {
+    pub(super) async fn drive(&mut self) -> Result<(), Error> {
+        loop {
+            self.listen();
+            let batch = self.decide();
+            let quiet = batch.records.is_empty();
+            self.record(batch).await?;
+            if self.run.state().is_terminal() {
+                return Ok(());
+            }
+            self.keep_up().await?;
+            if quiet {
+                self.wait().await?;
+            }
+        }
+    }
+
+    /// Takes in what has come meanwhile.
+    fn listen(&mut self) {
+        for _ in 0..REPORTS_MAX {
+            let Ok(report) = self.seat.desk.reports.try_recv() else { break };
+            self.inbox.push_back(Fact::Report(report));
+        }
+        let by = self.seat.cancel.borrow_and_update().clone();
+        if let Some(by) = by.filter(|_| !self.asked_to_stop) {
+            self.asked_to_stop = true;
+            self.inbox.push_back(Fact::Own(Event::CancelRequested { by }));
+        }
+    }
+
+    /// Makes the batch durable, then acts on it. After a conflict, or when nobody knows what became of it, the
+    /// journal tells how things are, and what was heard is looked at again.
+    async fn record(&mut self, batch: Batch) -> Result<(), Error> {
+        if !batch.records.is_empty() {
+            let tasks = task_rows(&mut self.run);
+            match self.append(&batch.records, &tasks, &run_row(&self.run)).await {
+                Ok(records) => self.recorded(&records),
+                Err(Error::Store(error)) if matches!(error.kind, Kind::Conflict | Kind::Unknown) => {
+                    tracing::debug!(run = self.new.run_id, %error, "reading the journal again");
+                    return self.reload().await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.answer(batch);
+        Ok(())
+    }
+
+    async fn append(&self, records: &[Record], tasks: &[TaskRow], row: &RunRow) -> Result<Vec<Record>, Error> {
+        let mut patience = self.patience();
+        loop {
+            let answer = match self.seq {
+                0 => self.create(records.to_vec(), tasks, row).await,
+                _ => self.seat.journal.append(&self.new.plan, records.to_vec(), tasks, row).await.map_err(Error::Store),
+            };
+            match answer {
+                Err(error) => patience.bear(error).await?,
+                Ok(records) => return Ok(records),
+            }
+        }
+    }
+
+    /// Folds the journal anew: what was applied here but not recorded is undone.
+    async fn reload(&mut self) -> Result<(), Error> {
+        let records = self.tail(0).await?;
+        self.run = self.run.rewound();
+        self.run.read(&records);
+        // Whoever recorded them has kept their rows too.
+        self.run.take_changed();
+        let known = records.partition_point(|record| record.seq <= self.seq);
+        self.recorded(&records[known..]);
+        Ok(())
+    }
+
+    /// Lets the outside know of facts that are durable, whoever recorded them.
+    fn recorded(&mut self, records: &[Record]) {
+        let Some(last) = records.last() else { return };
+        self.seq = last.seq;
+        (self.seat.observer)(&self.run, records);
+        for record in records {
+            let Some((task, attempt)) = record.event.task() else { continue };
+            let Some(id) = self.new.plan.task_id(task) else { continue };
+            match record.event {
+                Event::TaskStarted { token, .. } => self.hand_out(id, attempt, token),
+                _ => _ = self.held.remove(&(id, attempt)),
+            }
+        }
+    }
+
+    fn hand_out(&mut self, task: TaskId, attempt: u32, token: u64) {
+        let runs = self.run.running_attempt(task) == Some(attempt);
+        if !runs || self.held.contains_key(&(task, attempt)) {
+            return;
+        }
+        let (stop, stopped) = watch::channel(false);
+        let assignment = Assignment {
+            run_id: self.new.run_id.clone(),
+            plan: self.new.plan.clone(),
+            pins: self.new.pins.clone(),
+            task,
+            attempt,
+            token,
+            versions: self.run.versions(task),
+            force: self.new.force,
+        };
+        self.held.insert((task, attempt), stop);
+        // When nobody is left to take it, waiting for a report tells.
+        let _gone = self.seat.desk.offer.send(Offer { assignment, stop: stopped });
+    }
+
+    /// Tells the workers what became of their reports, and whom to stop.
+    fn answer(&mut self, batch: Batch) {
+        for receipt in batch.heard {
+            if let Some(Fact::Report(report)) = self.inbox.pop_front() {
+                let _gone: Result<(), Receipt> = report.receipt.send(receipt);
+            }
+        }
+        for stop in batch.stops {
+            if let Command::Stop { task, attempt } = stop
+                && let Some(held) = self.held.get(&(task, attempt))
+            {
+                held.send_replace(true);
+            }
+        }
+    }
+
+    /// Reads what others have recorded, and renews the lease, whenever it is time.
+    async fn keep_up(&mut self) -> Result<(), Error> {
+        let now = self.seat.clock.now();
+        if now >= self.tail_at {
+            self.read_on().await?;
+            self.tail_at = now + TAIL_MS;
+        }
+        if now >= self.renew_at {
+            self.renew_at = now + LEASE_MS / 3;
+            if !self.renew().await? {
+                self.read_on().await?;
+                let closed = self.run.state().is_terminal();
+                return if closed { Ok(()) } else { Err(Error::LeaseLost { run_id: self.new.run_id.clone() }) };
+            }
+        }
+        Ok(())
+    }
+
+    async fn read_on(&mut self) -> Result<(), Error> {
+        let records = self.tail(self.seq).await?;
+        self.run.read(&records);
+        self.recorded(&records);
+        Ok(())
+    }
+
+    /// Waits until there may be something to decide.
+    async fn wait(&mut self) -> Result<(), Error> {
+        if self.run.state().is_terminal() {
+            return Ok(());
+        }
+        let now = self.seat.clock.now();
+        let until = self.run.wake(now).unwrap_or(Time::MAX).min(self.tail_at).min(self.renew_at);
+        tokio::select! {
+            report = self.seat.desk.reports.recv() => match report {
+                Some(report) => self.inbox.push_back(Fact::Report(report)),
+                None => return Err(Error::WorkersGone { run_id: self.new.run_id.clone() }),
+            },
+            Ok(()) = self.seat.cancel.changed() => {}
+            () = self.seat.clock.until(until) => {}
+        }
+        Ok(())
+    }
+}

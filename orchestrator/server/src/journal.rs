@@ -1,0 +1,65 @@
+//! What the driver needs of a store.
+
+use async_trait::async_trait;
+use flow::plan::Plan;
+use flow::run::Record;
+use store::{Created, RunRow, Store, TaskRow};
+
+/// The verbs of [`Store`] that a driver uses, so that tests can put something less kind in its place.
+#[async_trait]
+pub trait Journal: Send + Sync {
+    /// See [`Store::create`].
+    async fn create(
+        &self,
+        new: &store::NewRun<'_>,
+        records: Vec<Record>,
+        tasks: &[TaskRow],
+        run: &RunRow,
+    ) -> Result<Created, store::Error>;
+
+    /// See [`Store::append`].
+    async fn append(
+        &self,
+        plan: &Plan,
+        records: Vec<Record>,
+        tasks: &[TaskRow],
+        run: &RunRow,
+    ) -> Result<Vec<Record>, store::Error>;
+
+    /// See [`Store::tail`].
+    async fn tail(&self, run_id: &str, after: u64) -> Result<Vec<Record>, store::Error>;
+
+    /// See [`Store::renew`].
+    async fn renew(&self, run_id: &str, holder: &str, lease_ms: u64) -> Result<bool, store::Error>;
+}
+
+#[async_trait]
+impl Journal for Store {
+    async fn create(
+        &self,
+        new: &store::NewRun<'_>,
+        records: Vec<Record>,
+        tasks: &[TaskRow],
+        run: &RunRow,
+    ) -> Result<Created, store::Error> {
+        Store::create(self, new, records, tasks, run).await
+    }
+
+    async fn append(
+        &self,
+        plan: &Plan,
+        records: Vec<Record>,
+        tasks: &[TaskRow],
+        run: &RunRow,
+    ) -> Result<Vec<Record>, store::Error> {
+        Store::append(self, plan, records, tasks, run).await
+    }
+
+    async fn tail(&self, run_id: &str, after: u64) -> Result<Vec<Record>, store::Error> {
+        Store::tail(self, run_id, after).await
+    }
+
+    async fn renew(&self, run_id: &str, holder: &str, lease_ms: u64) -> Result<bool, store::Error> {
+        Store::renew(self, run_id, holder, lease_ms).await
+    }
+}
