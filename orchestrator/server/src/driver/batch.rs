@@ -98,6 +98,7 @@ pub(crate) fn run_row(run: &Run) -> RunRow {
 
 /// What the store keeps of the tasks that have changed.
 pub(crate) fn task_rows(run: &mut Run) -> Vec<TaskRow> {
+    let changed = run.take_changed();
     let row = |id| {
         let task = run.task(id);
         TaskRow {
@@ -109,6 +110,5 @@ pub(crate) fn task_rows(run: &mut Run) -> Vec<TaskRow> {
             finished_at: task.finished_at,
         }
     };
-    let changed = run.take_changed();
     changed.into_iter().map(row).collect()
 }

@@ -53,7 +53,7 @@ pub struct Seat<'a> {
     /// Who asked the run to stop, once somebody has.
     pub cancel: watch::Receiver<Option<String>>,
     /// Hears what has become durable, with the run as it stands then.
-    pub observer: &'a mut (dyn FnMut(&Run, &[Record]) + Send),
+    pub observer: &'a mut (dyn FnMut(&Run, &[Record]) + Send + Sync),
     /// Names this driver in its lease.
     pub holder: &'a str,
 }

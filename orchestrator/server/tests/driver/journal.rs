@@ -1,0 +1,126 @@
+//! A store in memory that is less kind than a real one.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard};
+
+use async_trait::async_trait;
+use flow::plan::Plan;
+use flow::run::{Event, Record};
+use server::Journal;
+use store::{Created, Error, Kind, NewRun, RunRow, TaskRow};
+
+/// What happens to one of the next appends.
+#[derive(Clone, Debug)]
+pub enum Mood {
+    /// Another process records this first.
+    Overtaken(Event),
+    /// It is recorded, but the answer gets lost.
+    LostAnswer,
+    /// It is not recorded, and the answer gets lost.
+    LostQuestion,
+    Fails(Kind),
+}
+
+#[derive(Default)]
+pub struct Memory {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+pub struct Inner {
+    pub records: Vec<Record>,
+    pub tasks: Vec<TaskRow>,
+    pub appends: usize,
+    pub moods: VecDeque<Mood>,
+    pub lease_lost: bool,
+    token: u64,
+}
+
+impl Memory {
+    pub fn moody(moods: impl IntoIterator<Item = Mood>) -> Self {
+        let memory = Memory::default();
+        memory.inner().moods.extend(moods);
+        memory
+    }
+
+    pub fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().expect("no test panics while it holds the lock")
+    }
+
+    /// What another process does.
+    pub fn record(&self, event: Event) {
+        self.inner().push(event);
+    }
+
+    fn write(&self, records: Vec<Record>, tasks: &[TaskRow]) -> Result<Vec<Record>, Error> {
+        let mut inner = self.inner();
+        let mood = inner.moods.pop_front();
+        match &mood {
+            Some(Mood::Overtaken(event)) => inner.push(event.clone()),
+            Some(Mood::LostQuestion) => return Err(error(Kind::Unknown)),
+            Some(Mood::Fails(kind)) => return Err(error(*kind)),
+            Some(Mood::LostAnswer) | None => {}
+        }
+        if records[0].seq != inner.records.len() as u64 + 1 {
+            return Err(error(Kind::Conflict));
+        }
+        let records: Vec<Record> = records.into_iter().map(|record| inner.with_token(record)).collect();
+        inner.records.extend(records.clone());
+        inner.tasks.extend_from_slice(tasks);
+        inner.appends += 1;
+        match mood {
+            Some(Mood::LostAnswer) => Err(error(Kind::Unknown)),
+            _ => Ok(records),
+        }
+    }
+}
+
+impl Inner {
+    fn push(&mut self, event: Event) {
+        let seq = self.records.len() as u64 + 1;
+        self.records.push(Record { run_id: "r1".to_owned(), seq, at: 1, event });
+    }
+
+    fn with_token(&mut self, mut record: Record) -> Record {
+        if let Event::TaskStarted { token, .. } = &mut record.event {
+            self.token += 1;
+            *token = self.token;
+        }
+        record
+    }
+}
+
+fn error(kind: Kind) -> Error {
+    Error { kind, message: format!("be kind: {kind:?}"), hint: None }
+}
+
+#[async_trait]
+impl Journal for Memory {
+    async fn create(
+        &self,
+        _: &NewRun<'_>,
+        records: Vec<Record>,
+        tasks: &[TaskRow],
+        _: &RunRow,
+    ) -> Result<Created, Error> {
+        self.write(records, tasks).map(Created::New)
+    }
+
+    async fn append(
+        &self,
+        _: &Plan,
+        records: Vec<Record>,
+        tasks: &[TaskRow],
+        _: &RunRow,
+    ) -> Result<Vec<Record>, Error> {
+        self.write(records, tasks)
+    }
+
+    async fn tail(&self, _: &str, after: u64) -> Result<Vec<Record>, Error> {
+        Ok(self.inner().records.iter().filter(|record| record.seq > after).cloned().collect())
+    }
+
+    async fn renew(&self, _: &str, _: &str, _: u64) -> Result<bool, Error> {
+        Ok(!self.inner().lease_lost)
+    }
+}
