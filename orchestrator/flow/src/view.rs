@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::Time;
 use crate::plan::TaskId;
 use crate::run::{Record, Run, RunState, Standing, TaskState};
-use crate::value::{Params, Value};
+use crate::value::Params;
 use crate::wire::CheckResult;
 
 /// A run without its tasks: the JSON of `flowctl runs`. Times are RFC 3339 in UTC with milliseconds.
@@ -89,29 +89,13 @@ pub fn event(record: &Record) -> serde_json::Result<serde_json::Value> {
 
 /// Parameters as typed JSON values.
 pub fn params(params: &Params) -> serde_json::Map<String, serde_json::Value> {
-    params.iter().map(|(name, value)| (name.clone(), json(value))).collect()
+    params.iter().map(|(name, value)| (name.clone(), value.json())).collect()
 }
 
 /// RFC 3339 in UTC with milliseconds. Times past the year 9999 stop there.
 pub fn rfc3339(at: Time) -> String {
     let at = i64::try_from(at).ok().and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
     format!("{:.3}", at.unwrap_or(jiff::Timestamp::MAX))
-}
-
-fn json(value: &Value) -> serde_json::Value {
-    match value {
-        Value::String(text) => text.clone().into(),
-        Value::Int(int) => (*int).into(),
-        Value::Float(float) => (*float).into(),
-        Value::Bool(bool) => (*bool).into(),
-        Value::Date(days) => date(*days).map(|date| date.to_string()).into(),
-        Value::Timestamp(micros) => jiff::Timestamp::from_microsecond(*micros).ok().map(|at| at.to_string()).into(),
-    }
-}
-
-fn date(days: i32) -> Option<jiff::civil::Date> {
-    let span = jiff::Span::new().try_days(days).ok()?;
-    jiff::civil::date(1970, 1, 1).checked_add(span).ok()
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -3,7 +3,6 @@
 use flow::run::{Event, Record, Run, RunState};
 use store::{Kind, Store};
 
-use crate::driver::{run_row, task_rows};
 use crate::{Clock, Error};
 
 /// Closes, as failed, every run whose `flowctl run` has ended without closing it. Answers them as closed, so
@@ -26,7 +25,6 @@ pub async fn close(store: &Store, clock: &Clock) -> Result<Vec<Run>, Error> {
 async fn close_one(store: &Store, clock: &Clock, run_id: &str) -> Result<Option<Run>, Error> {
     let loaded = store.load(run_id).await?;
     let mut run = Run::replay(loaded.plan.into(), run_id, &loaded.records);
-    run.take_changed();
     let event = Event::RunClosed {
         state: RunState::Failed,
         error: Some(format!("the process that ran it ended; flowctl retry {run_id}")),
@@ -35,8 +33,7 @@ async fn close_one(store: &Store, clock: &Clock, run_id: &str) -> Result<Option<
     if run.apply(&record).is_err() {
         return Ok(None);
     }
-    let (tasks, row) = (task_rows(&mut run), run_row(&run));
-    match store.append(run.plan(), vec![record], &tasks, &row).await {
+    match store.append(&run, vec![record]).await {
         Ok(_) => Ok(Some(run)),
         Err(error) if error.kind == Kind::Conflict => Ok(None),
         Err(error) => Err(error.into()),

@@ -1,30 +1,17 @@
 //! What the driver needs of a store.
 
 use async_trait::async_trait;
-use flow::plan::Plan;
-use flow::run::Record;
-use store::{Created, RunRow, Store, TaskRow};
+use flow::run::{Record, Run};
+use store::{Created, Store};
 
 /// The verbs of [`Store`] that a driver uses, so that tests can put something less kind in its place.
 #[async_trait]
 pub trait Journal: Send + Sync {
     /// See [`Store::create`].
-    async fn create(
-        &self,
-        new: &store::NewRun<'_>,
-        records: Vec<Record>,
-        tasks: &[TaskRow],
-        run: &RunRow,
-    ) -> Result<Created, store::Error>;
+    async fn create(&self, new: &store::NewRun<'_>, run: &Run, records: Vec<Record>) -> Result<Created, store::Error>;
 
     /// See [`Store::append`].
-    async fn append(
-        &self,
-        plan: &Plan,
-        records: Vec<Record>,
-        tasks: &[TaskRow],
-        run: &RunRow,
-    ) -> Result<Vec<Record>, store::Error>;
+    async fn append(&self, run: &Run, records: Vec<Record>) -> Result<Vec<Record>, store::Error>;
 
     /// See [`Store::tail`].
     async fn tail(&self, run_id: &str, after: u64) -> Result<Vec<Record>, store::Error>;
@@ -35,24 +22,12 @@ pub trait Journal: Send + Sync {
 
 #[async_trait]
 impl Journal for Store {
-    async fn create(
-        &self,
-        new: &store::NewRun<'_>,
-        records: Vec<Record>,
-        tasks: &[TaskRow],
-        run: &RunRow,
-    ) -> Result<Created, store::Error> {
-        Store::create(self, new, records, tasks, run).await
+    async fn create(&self, new: &store::NewRun<'_>, run: &Run, records: Vec<Record>) -> Result<Created, store::Error> {
+        Store::create(self, new, run, records).await
     }
 
-    async fn append(
-        &self,
-        plan: &Plan,
-        records: Vec<Record>,
-        tasks: &[TaskRow],
-        run: &RunRow,
-    ) -> Result<Vec<Record>, store::Error> {
-        Store::append(self, plan, records, tasks, run).await
+    async fn append(&self, run: &Run, records: Vec<Record>) -> Result<Vec<Record>, store::Error> {
+        Store::append(self, run, records).await
     }
 
     async fn tail(&self, run_id: &str, after: u64) -> Result<Vec<Record>, store::Error> {

@@ -31,7 +31,6 @@ impl Run {
                 self.state = *state;
                 self.error.clone_from(error);
                 self.finished_at = Some(at);
-                self.leave_open_ends();
             }
             (RunState::Running, event) => return self.apply_to_task(event, at),
             _ => return Err(Stale),
@@ -86,7 +85,6 @@ impl Run {
     fn start(&mut self, id: TaskId, at: Time) {
         self.withdraw(id);
         self.running.insert(id);
-        self.changed.push(id);
         let task = &mut self.tasks[id];
         task.phase = Phase::Running;
         task.attempts += 1;
@@ -131,7 +129,6 @@ impl Run {
 
     fn try_again(&mut self, id: TaskId, due: Time) {
         self.running.remove(&id);
-        self.changed.push(id);
         self.tasks[id].phase = Phase::Pending { due };
         self.later.insert((due, self.order.rank(id)));
     }
@@ -150,14 +147,6 @@ impl Run {
         self.tasks[id].phase = phase;
         self.tasks[id].finished_at = Some(at);
         self.open -= 1;
-        self.changed.push(id);
-    }
-
-    /// What had not ended when the run did stands as failed, skipped or cancelled now.
-    fn leave_open_ends(&mut self) {
-        if self.open > 0 {
-            self.changed.extend(0..self.tasks.len());
-        }
     }
 
     /// Tells the tasks that need `id` how it ended, and those that end because of it in turn. A failure

@@ -32,8 +32,6 @@ pub struct Run {
     pub(super) failed: BTreeSet<TaskId>,
     /// How many tasks have not ended.
     pub(super) open: usize,
-    /// Tasks that stand differently since [`Run::take_changed`] was last asked.
-    pub(super) changed: Vec<TaskId>,
 }
 
 /// Only what cannot be derived.
@@ -128,7 +126,6 @@ impl Run {
             running: BTreeSet::new(),
             failed: BTreeSet::new(),
             open: plan.tasks.len(),
-            changed: vec![],
             plan,
         };
         run.admit_all();
@@ -210,14 +207,6 @@ impl Run {
     /// How many tasks have not ended.
     pub fn open(&self) -> usize {
         self.open
-    }
-
-    /// The tasks that stand differently since this was last asked, those that a skip reached among them.
-    pub fn take_changed(&mut self) -> Vec<TaskId> {
-        let mut changed = std::mem::take(&mut self.changed);
-        changed.sort_unstable();
-        changed.dedup();
-        changed
     }
 
     /// What was made, by task: what a run that retries this one adopts. Noops need no adopting.

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 
 use flow::run::{Command, Event, Record, Run};
 use flow::wire::Outcome;
-use store::{RunRow, TaskRow};
 
 use super::Driver;
 use crate::local::{Receipt, Report};
@@ -84,31 +83,4 @@ impl Fact {
             Fact::Report(report) => run.reported(&report.task, report.attempt, report.ending.clone()),
         }
     }
-}
-
-/// What the store keeps of the run beside its journal.
-pub(crate) fn run_row(run: &Run) -> RunRow {
-    RunRow {
-        state: run.state(),
-        started_at: run.started_at(),
-        finished_at: run.finished_at(),
-        error: run.error().map(str::to_owned),
-    }
-}
-
-/// What the store keeps of the tasks that have changed.
-pub(crate) fn task_rows(run: &mut Run) -> Vec<TaskRow> {
-    let changed = run.take_changed();
-    let row = |id| {
-        let task = run.task(id);
-        TaskRow {
-            task: run.plan().tasks[id].name.clone(),
-            state: task.state,
-            attempts: task.attempts,
-            cached: task.outcome.is_some_and(|outcome| outcome.cached),
-            started_at: task.started_at,
-            finished_at: task.finished_at,
-        }
-    };
-    changed.into_iter().map(row).collect()
 }

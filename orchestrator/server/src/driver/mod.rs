@@ -4,8 +4,6 @@ mod batch;
 mod patience;
 mod turn;
 
-pub(crate) use batch::{run_row, task_rows};
-
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 

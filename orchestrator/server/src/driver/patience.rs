@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use flow::Time;
 use flow::run::Record;
-use store::{Created, Kind, RunRow, TaskRow};
+use store::{Created, Kind};
 
 use super::{Driver, LEASE_MS, OUTAGE_MAX_MS};
 use crate::{Clock, Error};
@@ -12,7 +12,7 @@ use crate::{Clock, Error};
 /// How long to wait before asking again.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Bears outages of the store for so long, and no others errors.
+/// Bears outages of the store for so long, and no other errors.
 pub(super) struct Patience<'a> {
     clock: &'a Clock,
     until: Time,
@@ -64,24 +64,16 @@ impl Driver<'_> {
     }
 
     /// Makes the run together with its first facts. A run that these close needs no lease.
-    pub(super) async fn create(
-        &self,
-        records: Vec<Record>,
-        tasks: &[TaskRow],
-        row: &RunRow,
-    ) -> Result<Vec<Record>, Error> {
+    pub(super) async fn create(&self, records: Vec<Record>) -> Result<Vec<Record>, Error> {
         let new = store::NewRun {
-            run_id: &self.new.run_id,
-            plan: &self.new.plan,
             pins: &self.new.pins,
-            params: &flow::view::params(&self.new.plan.params),
             created_at: records.first().map_or(0, |record| record.at),
             origin: self.new.origin,
             force: self.new.force,
             retry_of: self.new.retry_of.as_deref(),
-            lease: (!row.state.is_terminal()).then_some((self.seat.holder, LEASE_MS)),
+            lease: (!self.run.state().is_terminal()).then_some((self.seat.holder, LEASE_MS)),
         };
-        match self.seat.journal.create(&new, records, tasks, row).await? {
+        match self.seat.journal.create(&new, &self.run, records).await? {
             Created::New(records) => Ok(records),
             Created::Existing { run_id } => Err(Error::Exists { run_id }),
         }

@@ -4,10 +4,10 @@ use flow::Time;
 use flow::plan::TaskId;
 use flow::run::{Command, Event, Record};
 use flow::wire::Assignment;
-use store::{Kind, RunRow, TaskRow};
+use store::Kind;
 use tokio::sync::watch;
 
-use super::batch::{Batch, Fact, run_row, task_rows};
+use super::batch::{Batch, Fact};
 use super::{Driver, LEASE_MS, TAIL_MS};
 use crate::Error;
 use crate::local::{Offer, Receipt};
@@ -49,8 +49,7 @@ impl Driver<'_> {
     /// journal tells how things are, and what was heard is looked at again.
     async fn record(&mut self, batch: Batch) -> Result<(), Error> {
         if !batch.records.is_empty() {
-            let tasks = task_rows(&mut self.run);
-            match self.append(&batch.records, &tasks, &run_row(&self.run)).await {
+            match self.append(&batch.records).await {
                 Ok(records) => self.recorded(&records),
                 Err(Error::Store(error)) if matches!(error.kind, Kind::Conflict | Kind::Unknown) => {
                     tracing::debug!(run = self.new.run_id, %error, "reading the journal again");
@@ -63,12 +62,12 @@ impl Driver<'_> {
         Ok(())
     }
 
-    async fn append(&self, records: &[Record], tasks: &[TaskRow], row: &RunRow) -> Result<Vec<Record>, Error> {
+    async fn append(&self, records: &[Record]) -> Result<Vec<Record>, Error> {
         let mut patience = self.patience();
         loop {
             let answer = match self.seq {
-                0 => self.create(records.to_vec(), tasks, row).await,
-                _ => self.seat.journal.append(&self.new.plan, records.to_vec(), tasks, row).await.map_err(Error::Store),
+                0 => self.create(records.to_vec()).await,
+                _ => self.seat.journal.append(&self.run, records.to_vec()).await.map_err(Error::Store),
             };
             match answer {
                 Err(error) => patience.bear(error).await?,
@@ -82,8 +81,6 @@ impl Driver<'_> {
         let records = self.tail(0).await?;
         self.run = self.run.rewound();
         self.run.read(&records);
-        // Whoever recorded them has kept their rows too.
-        self.run.take_changed();
         let known = records.partition_point(|record| record.seq <= self.seq);
         self.recorded(&records[known..]);
         Ok(())

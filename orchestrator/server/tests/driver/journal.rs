@@ -4,10 +4,9 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
-use flow::plan::Plan;
-use flow::run::{Event, Record};
+use flow::run::{Event, Record, Run};
 use server::Journal;
-use store::{Created, Error, Kind, NewRun, RunRow, TaskRow};
+use store::{Created, Error, Kind, NewRun};
 
 /// What happens to one of the next appends.
 #[derive(Clone, Debug)]
@@ -29,7 +28,6 @@ pub struct Memory {
 #[derive(Default)]
 pub struct Inner {
     pub records: Vec<Record>,
-    pub tasks: Vec<TaskRow>,
     pub appends: usize,
     pub moods: VecDeque<Mood>,
     pub lease_lost: bool,
@@ -52,7 +50,7 @@ impl Memory {
         self.inner().push(event);
     }
 
-    fn write(&self, records: Vec<Record>, tasks: &[TaskRow]) -> Result<Vec<Record>, Error> {
+    fn write(&self, records: Vec<Record>) -> Result<Vec<Record>, Error> {
         let mut inner = self.inner();
         let mood = inner.moods.pop_front();
         match &mood {
@@ -66,7 +64,6 @@ impl Memory {
         }
         let records: Vec<Record> = records.into_iter().map(|record| inner.with_token(record)).collect();
         inner.records.extend(records.clone());
-        inner.tasks.extend_from_slice(tasks);
         inner.appends += 1;
         match mood {
             Some(Mood::LostAnswer) => Err(error(Kind::Unknown)),
@@ -96,24 +93,12 @@ fn error(kind: Kind) -> Error {
 
 #[async_trait]
 impl Journal for Memory {
-    async fn create(
-        &self,
-        _: &NewRun<'_>,
-        records: Vec<Record>,
-        tasks: &[TaskRow],
-        _: &RunRow,
-    ) -> Result<Created, Error> {
-        self.write(records, tasks).map(Created::New)
+    async fn create(&self, _: &NewRun<'_>, _: &Run, records: Vec<Record>) -> Result<Created, Error> {
+        self.write(records).map(Created::New)
     }
 
-    async fn append(
-        &self,
-        _: &Plan,
-        records: Vec<Record>,
-        tasks: &[TaskRow],
-        _: &RunRow,
-    ) -> Result<Vec<Record>, Error> {
-        self.write(records, tasks)
+    async fn append(&self, _: &Run, records: Vec<Record>) -> Result<Vec<Record>, Error> {
+        self.write(records)
     }
 
     async fn tail(&self, _: &str, after: u64) -> Result<Vec<Record>, Error> {
