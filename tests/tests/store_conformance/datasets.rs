@@ -85,7 +85,7 @@ async fn hashes_of_files_are_remembered(world: World) {
     let store = world.open().await;
     assert_eq!(store.file_hash("/a").await.unwrap(), None);
     let file = FileHash { path: "/a".into(), device: u64::MAX, inode: 7, size: 9, changed_ns: -5, hash: "h1".into() };
-    store.remember_files(&[file.clone()]).await.unwrap();
+    store.remember_files(std::slice::from_ref(&file)).await.unwrap();
     let newer = FileHash { hash: "h2".into(), ..file };
     store
         .remember_files(&[newer.clone(), FileHash { path: "/b".into(), ..newer.clone() }, newer.clone()])
