@@ -38,6 +38,9 @@ pub struct Pins {
 pub struct PinnedFile {
     pub path: String,
     pub bytes: u64,
+    /// Device, inode and change time: while it stands still, so does the content.
+    #[serde(default)]
+    pub stamp: String,
     /// BLAKE3 of the content, or an object store's ETag. For a Delta source: its version.
     pub hash: String,
 }

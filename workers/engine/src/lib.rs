@@ -1,4 +1,35 @@
-//! Everything that needs DataFusion or Delta.
+//! Everything that needs DataFusion or Delta Lake: typing, sources, publishing, checks, queries.
+//!
+//! No other crate names either library. A [`Session`] is a set of named tables; SQL is planned against it,
+//! typed by it when a flow is compiled, and executed by it when an attempt runs.
 
+mod audit;
 pub mod canonical;
+mod durable;
+mod engine;
+mod error;
+mod lake;
 pub mod lineage;
+mod log;
+mod pin;
+mod publish;
+mod rejected;
+mod replace;
+mod session;
+mod source;
+mod spans;
+mod sql;
+mod stage;
+mod types;
+mod typing;
+
+pub use engine::{Engine, Settings};
+pub use error::Error;
+pub use publish::{Identity, Publish};
+pub use session::Session;
+pub use sql::{Bound, Query, Reference};
+pub use typing::{Problem, Typed};
+pub use audit::Audit;
+pub use publish::Predicate;
+pub use source::SourceProblem;
+

@@ -1,0 +1,229 @@
+//! Checks: what is counted, and on which rows.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{Array, AsArray, RecordBatch};
+use datafusion::arrow::datatypes::Int64Type;
+use datafusion::common::Column as PlanColumn;
+use datafusion::functions_aggregate::expr_fn::{count, sum};
+use datafusion::logical_expr::{Expr, ExprFunctionExt, JoinType, cast, ident, lit, when};
+use datafusion::prelude::DataFrame;
+use datafusion::scalar::ScalarValue;
+use flow::plan::{Check, Rule};
+use flow::spec::{On, Severity};
+use flow::wire::{CheckResult, Failure};
+
+use crate::Query;
+use crate::error::failure;
+use crate::session::Session;
+
+/// Rows shown of a check that fails.
+const SAMPLES_MAX: usize = 3;
+
+/// A check with what it needs to be made.
+pub struct Audit<'a> {
+    pub check: &'a Check,
+    /// The bound query of an `sql` check.
+    pub query: Option<Query>,
+}
+
+/// The rows that a check sees.
+pub(crate) struct Seen {
+    pub rows: DataFrame,
+    pub table: Option<DataFrame>,
+}
+
+impl Session {
+    /// Makes every check. Those that count in one pass over the rows share that pass.
+    pub(crate) async fn audit(&self, seen: &Seen, audits: &[Audit<'_>]) -> Result<Vec<CheckResult>, Failure> {
+        let mut results = vec![];
+        let counted = self.count_all(seen, audits).await?;
+        for (audit, counted) in audits.iter().zip(counted) {
+            let (failed_rows, observed) = match counted {
+                Some(found) => found,
+                None => {
+                    let failing = self.failing(seen, audit).await?;
+                    let rows = failing.count().await.map_err(failure)? as u64;
+                    (rows, Some(rows as f64))
+                }
+            };
+            let mut result = result(audit.check, failed_rows, observed);
+            if !result.passed && !matches!(audit.check.rule, Rule::Rows { .. }) {
+                result.samples = self.samples(seen, audit).await?;
+            }
+            results.push(result);
+        }
+        Ok(results)
+    }
+
+    /// One pass for all checks that look at a row at a time: for each its failed rows, or `None` if it needs more.
+    async fn count_all(&self, seen: &Seen, audits: &[Audit<'_>]) -> Result<Vec<Option<(u64, Option<f64>)>>, Failure> {
+        let mut counts = vec![None; audits.len()];
+        for on in [On::Rows, On::Table] {
+            let chosen: Vec<usize> = (0..audits.len())
+                .filter(|index| audits[*index].check.on == on && row_condition(&audits[*index].check.rule).is_some())
+                .collect();
+            if chosen.is_empty() {
+                continue;
+            }
+            let number = |condition: Expr| Ok(sum(when(condition, lit(1_i64)).otherwise(lit(0_i64))?));
+            let aggregates = chosen.iter().enumerate().map(|(n, index)| {
+                let condition = row_condition(&audits[*index].check.rule).unwrap_or_else(|| lit(false));
+                number(condition).map(|counted: Expr| counted.alias(format!("c{n}")))
+            });
+            let mut aggregates = aggregates.collect::<datafusion::error::Result<Vec<_>>>().map_err(failure)?;
+            aggregates.push(count(lit(1_i64)).alias("rows"));
+            let counted = seen.on(on).aggregate(vec![], aggregates).map_err(failure)?;
+            let batches = counted.collect().await.map_err(failure)?;
+            let rows = number_at(&batches, chosen.len());
+            for (n, index) in chosen.iter().enumerate() {
+                counts[*index] = Some(match &audits[*index].check.rule {
+                    Rule::Rows { min, max } => {
+                        let inside = min.is_none_or(|min| rows >= min) && max.is_none_or(|max| rows <= max);
+                        (u64::from(!inside) * rows.max(1), Some(rows as f64))
+                    }
+                    _ => (number_at(&batches, n), Some(number_at(&batches, n) as f64)),
+                });
+            }
+        }
+        Ok(counts)
+    }
+
+    /// The rows that break a check.
+    pub(crate) async fn failing(&self, seen: &Seen, audit: &Audit<'_>) -> Result<DataFrame, Failure> {
+        let rows = seen.on(audit.check.on);
+        let found = match &audit.check.rule {
+            Rule::Unique(columns) => duplicates(rows, columns),
+            Rule::References { column, input, to_column } => {
+                let target = self.table(input).await?;
+                unmatched(rows, column, target, to_column)
+            }
+            Rule::Sql(_) => {
+                let query = audit.query.as_ref().ok_or_else(|| Failure::internal("an sql check without its query"))?;
+                return self.frame(query).await;
+            }
+            rule => rows.filter(row_condition(rule).unwrap_or_else(|| lit(false))),
+        };
+        found.map_err(failure)
+    }
+
+    async fn samples(&self, seen: &Seen, audit: &Audit<'_>) -> Result<Vec<serde_json::Map<String, serde_json::Value>>, Failure> {
+        let failing = self.failing(seen, audit).await?;
+        let shown = failing.limit(0, Some(SAMPLES_MAX)).map_err(failure)?;
+        json_rows(&shown.collect().await.map_err(failure)?)
+    }
+
+    /// The rows of a table of this session.
+    pub(crate) async fn table(&self, name: &str) -> Result<DataFrame, Failure> {
+        let query = format!("select * from {}", quoted(name));
+        let plan = self.state.create_logical_plan(&query).await.map_err(failure)?;
+        Ok(DataFrame::new(self.state.clone(), plan))
+    }
+
+    /// The rows of a bound query.
+    pub(crate) async fn frame(&self, query: &Query) -> Result<DataFrame, Failure> {
+        let plan = self.analyse(query).await.map_err(|problem| Failure::user(problem.message))?;
+        Ok(DataFrame::new(self.state.clone(), plan))
+    }
+}
+
+fn quoted(name: &str) -> String {
+    let part = |part: &str| format!("\"{}\"", part.replace('"', "\"\""));
+    name.split('.').map(part).collect::<Vec<_>>().join(".")
+}
+
+impl Seen {
+    fn on(&self, on: On) -> DataFrame {
+        match (on, &self.table) {
+            (On::Table, Some(table)) => table.clone(),
+            _ => self.rows.clone(),
+        }
+    }
+}
+
+/// The condition under which a row breaks a rule that looks at a row at a time.
+fn row_condition(rule: &Rule) -> Option<Expr> {
+    let any = |conditions: Vec<Expr>| conditions.into_iter().reduce(Expr::or).unwrap_or_else(|| lit(false));
+    Some(match rule {
+        Rule::NotNull(columns) => any(columns.iter().map(|name| ident(name).is_null()).collect()),
+        Rule::Between { column, min, max } => {
+            let low = min.iter().map(|min| ident(column).lt(literal(min)));
+            let high = max.iter().map(|max| ident(column).gt(literal(max)));
+            any(low.chain(high).collect())
+        }
+        Rule::Accepted { column, values } => ident(column).in_list(values.iter().map(literal).collect(), true),
+        Rule::Rows { .. } => lit(false),
+        Rule::Unique(_) | Rule::References { .. } | Rule::Sql(_) => return None,
+    })
+}
+
+/// A value of a flow file as a literal; planning coerces it to the column's type.
+pub(crate) fn literal(value: &serde_json::Value) -> Expr {
+    match value {
+        serde_json::Value::Bool(value) => lit(*value),
+        serde_json::Value::Number(value) => match value.as_i64() {
+            Some(value) => lit(value),
+            None => lit(value.as_f64().unwrap_or(f64::NAN)),
+        },
+        serde_json::Value::String(value) => lit(value.clone()),
+        _ => lit(ScalarValue::Null),
+    }
+}
+
+/// All rows of groups that agree in all columns; a NULL is no duplicate.
+fn duplicates(rows: DataFrame, columns: &[String]) -> datafusion::error::Result<DataFrame> {
+    let known = columns.iter().map(|name| ident(name).is_not_null()).reduce(Expr::and).unwrap_or_else(|| lit(true));
+    let names: Vec<String> = rows.schema().fields().iter().map(|field| field.name().clone()).collect();
+    let keys: Vec<Expr> = columns.iter().map(ident).collect();
+    let size = count(lit(1_i64)).partition_by(keys).build()?.alias("__group_rows");
+    let counted = rows.filter(known)?.window(vec![size])?;
+    counted.filter(ident("__group_rows").gt(lit(1_i64)))?.select(names.iter().map(ident).collect::<Vec<_>>())
+}
+
+/// Rows whose value is not among those of another table; NULL passes.
+fn unmatched(rows: DataFrame, column: &str, target: DataFrame, to_column: &str) -> datafusion::error::Result<DataFrame> {
+    let present = rows.filter(ident(column).is_not_null())?.alias("checked")?;
+    let target = target.select(vec![ident(to_column).alias("__value")])?.alias("target")?;
+    let left = Expr::Column(PlanColumn::new(Some("checked"), column));
+    let right = Expr::Column(PlanColumn::new(Some("target"), "__value"));
+    present.join_on(target, JoinType::LeftAnti, [left.eq(right)])
+}
+
+fn result(check: &Check, failed_rows: u64, observed: Option<f64>) -> CheckResult {
+    CheckResult {
+        name: check.name.clone(),
+        kind: check.rule.kind().to_string(),
+        columns: check.rule.columns(),
+        severity: check.severity,
+        passed: failed_rows == 0,
+        failed_rows: if matches!(check.rule, Rule::Rows { .. }) { 0 } else { failed_rows },
+        observed,
+        samples: vec![],
+    }
+}
+
+/// Whether a result stops the publish.
+pub(crate) fn blocks(result: &CheckResult) -> bool {
+    !result.passed && result.severity == Severity::Error
+}
+
+fn number_at(batches: &[RecordBatch], column: usize) -> u64 {
+    let value = batches.first().filter(|batch| batch.num_rows() > 0).map(|batch| batch.column(column).clone());
+    let value = value.and_then(|array| {
+        let numbers = array.as_primitive_opt::<Int64Type>()?;
+        (!numbers.is_null(0)).then(|| numbers.value(0))
+    });
+    value.and_then(|value| u64::try_from(value).ok()).unwrap_or(0)
+}
+
+/// Rows as JSON objects, NULLs included.
+pub(crate) fn json_rows(batches: &[RecordBatch]) -> Result<Vec<serde_json::Map<String, serde_json::Value>>, Failure> {
+    use datafusion::arrow::json::writer::{LineDelimited, WriterBuilder};
+    let mut text = vec![];
+    let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(&mut text);
+    let written = writer.write_batches(&batches.iter().collect::<Vec<_>>()).and_then(|()| writer.finish());
+    written.map_err(|error| Failure::internal(error.to_string()))?;
+    drop(writer);
+    let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    lines.map(|line| serde_json::from_slice(line).map_err(|error| Failure::internal(error.to_string()))).collect()
+}

@@ -1,0 +1,73 @@
+//! The engine: one memory pool, one set of functions, one lake for a process.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::prelude::SessionConfig;
+
+use crate::Error;
+use crate::lake::Lake;
+
+/// What an engine is made from.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where datasets live: a folder or a URL.
+    pub lake: String,
+    /// The memory that queries may use, in bytes. Default: half of the machine's.
+    pub memory: Option<u64>,
+    /// Where sorts and joins spill to.
+    pub scratch: PathBuf,
+}
+
+/// One memory pool, one set of functions, one lake. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    pub(crate) lake: Lake,
+    pub(crate) state: Arc<SessionState>,
+}
+
+impl Engine {
+    /// Opens nothing yet: a lake that does not exist is made by the first publish.
+    pub fn new(settings: &Settings) -> Result<Engine, Error> {
+        let lake = Lake::new(&settings.lake)?;
+        let config = SessionConfig::new()
+            .with_information_schema(false)
+            .with_create_default_catalog_and_schema(false)
+            .set_bool("datafusion.sql_parser.collect_spans", true)
+            .set_bool("datafusion.execution.skip_physical_aggregate_schema_check", true);
+        let state = SessionStateBuilder::new()
+            .with_config(config)
+            .with_runtime_env(runtime(settings)?)
+            .with_default_features()
+            .build();
+        Ok(Engine { lake, state: Arc::new(state) })
+    }
+}
+
+fn runtime(settings: &Settings) -> Result<Arc<RuntimeEnv>, Error> {
+    let limit = settings.memory.unwrap_or_else(|| machine_memory() / 2);
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let consumers = NonZeroUsize::MIN.saturating_add(4);
+    let pool = TrackConsumersPool::new(FairSpillPool::new(limit), consumers);
+    RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(pool))
+        .with_temp_file_path(&settings.scratch)
+        .build_arc()
+        .map_err(|error| Error::Setting(crate::error::text(&error)))
+}
+
+/// The machine's memory in bytes: the control group's limit where there is one.
+fn machine_memory() -> u64 {
+    let number = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
+    let total = || {
+        let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+        let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
+        line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib * 1024)
+    };
+    let total = total().unwrap_or(4 << 30);
+    number("/sys/fs/cgroup/memory.max").map_or(total, |limit| limit.min(total))
+}

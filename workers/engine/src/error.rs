@@ -1,0 +1,102 @@
+//! Faults of the engine, and what they mean for an attempt.
+
+use std::fmt;
+
+use datafusion::error::DataFusionError;
+use deltalake::DeltaTableError;
+use flow::wire::{Failure, Whose};
+
+/// A fault outside any attempt: a lake that cannot be opened, a query that does not compile.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Error {
+    /// The lake cannot be read or written.
+    Lake(String),
+    /// The dataset, version or run is not there.
+    NotFound(String),
+    /// The SQL does not compile.
+    Sql(crate::Problem),
+    /// The query compiled and failed while it ran.
+    Failed(Failure),
+    /// A setting cannot be used.
+    Setting(String),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Lake(message) | Error::NotFound(message) | Error::Setting(message) => f.write_str(message),
+            Error::Sql(problem) => f.write_str(&problem.message),
+            Error::Failed(failure) => f.write_str(&failure.message),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        Error::Failed(failure)
+    }
+}
+
+/// What an execution error means: the user's data, the world, or us.
+pub(crate) fn failure(error: DataFusionError) -> Failure {
+    match error.find_root() {
+        DataFusionError::ResourcesExhausted(message) => Failure {
+            whose: Whose::External,
+            retry: false,
+            message: format!(
+                "out of memory: {} (raise the limit with `memory` in flowctl.toml or FLOWCTL_MEMORY)",
+                first_line(message)
+            ),
+            checks: vec![],
+        },
+        DataFusionError::IoError(_) | DataFusionError::ObjectStore(_) => Failure::external(text(&error)),
+        DataFusionError::Internal(message) => Failure::internal(first_line(message)),
+        _ => Failure::user(text(&error)),
+    }
+}
+
+/// What an error of the table format means.
+pub(crate) fn delta(action: &str, error: &DeltaTableError) -> Failure {
+    match error {
+        DeltaTableError::ObjectStore { .. } | DeltaTableError::Io { .. } => {
+            Failure::external(format!("{action}: {}", first_line(&error.to_string())))
+        }
+        _ => Failure { retry: false, ..Failure::external(format!("{action}: {}", first_line(&error.to_string()))) },
+    }
+}
+
+pub(crate) fn io(action: &str, path: &std::path::Path, error: &std::io::Error) -> Failure {
+    let hint = match error.kind() {
+        std::io::ErrorKind::StorageFull => " (free some space, then run again)",
+        std::io::ErrorKind::PermissionDenied => " (check who may write there)",
+        _ => "",
+    };
+    Failure::external(format!("{action} `{}`: {error}{hint}", path.display()))
+}
+
+/// An error's text without backtraces and without the library's own prefixes.
+pub(crate) fn text(error: &DataFusionError) -> String {
+    let text = error.strip_backtrace();
+    let mut text = text.as_str();
+    const PREFIXES: [&str; 9] = [
+        "Arrow error: ",
+        "Execution error: ",
+        "External error: ",
+        "Parquet error: ",
+        "Error during planning: ",
+        "Schema error: ",
+        "Parser error: ",
+        "Cast error: ",
+        "type_coercion\ncaused by\n",
+    ];
+    while let Some(rest) = PREFIXES.iter().find_map(|prefix| text.strip_prefix(prefix)) {
+        text = rest;
+    }
+    text.trim().to_string()
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}

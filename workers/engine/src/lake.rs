@@ -1,0 +1,165 @@
+//! Where datasets live: a folder or an object-store prefix of Delta tables.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use datafusion::catalog::TableProvider;
+use deltalake::logstore::{LogStoreRef, StorageConfig, logstore_for};
+use deltalake::{DeltaTable, DeltaTableError};
+use flow::wire::Failure;
+use url::Url;
+
+use crate::Error;
+use crate::error::{delta, io};
+
+/// Where datasets live.
+#[derive(Clone, Debug)]
+pub(crate) struct Lake {
+    root: Url,
+    /// The folder, if the lake is on this machine.
+    pub(crate) folder: Option<PathBuf>,
+}
+
+impl Lake {
+    /// A lake at a folder or URL. Nothing is opened or made.
+    pub(crate) fn new(place: &str) -> Result<Lake, Error> {
+        let invalid = |why: &str| Error::Setting(format!("the lake `{place}` is not a folder or URL: {why}"));
+        if let Ok(url) = Url::parse(place)
+            && url.scheme().len() > 1
+            && url.scheme() != "file"
+        {
+            let mut root = url;
+            if !root.path().ends_with('/') {
+                root.set_path(&format!("{}/", root.path()));
+            }
+            return Ok(Lake { root, folder: None });
+        }
+        let folder = std::path::absolute(place.strip_prefix("file://").unwrap_or(place)).map_err(|error| invalid(&error.to_string()))?;
+        let root = Url::from_directory_path(&folder).map_err(|()| invalid("not an absolute path"))?;
+        Ok(Lake { root, folder: Some(folder) })
+    }
+
+    /// The table of `flow.task`.
+    pub(crate) fn table(&self, dataset: &str) -> Result<Table, Failure> {
+        let unusable = || Failure::internal(format!("`{dataset}` is not a dataset's name"));
+        let (flow, task) = dataset.split_once('.').ok_or_else(unusable)?;
+        let url = self.root.join(&format!("{flow}/{task}/")).map_err(|_| unusable())?;
+        let log = logstore_for(&url, StorageConfig::default()).map_err(|error| delta("failed to open the lake", &error))?;
+        let folder = self.folder.as_ref().map(|folder| folder.join(flow).join(task));
+        Ok(Table { dataset: dataset.to_string(), url, folder, log })
+    }
+
+    /// The names of all datasets, `flow.task`, sorted.
+    pub(crate) async fn datasets(&self) -> Result<Vec<String>, Failure> {
+        let Some(root) = &self.folder else {
+            return self.remote_datasets().await;
+        };
+        let mut found = vec![];
+        for flow in folders(root)? {
+            for task in folders(&root.join(&flow))? {
+                if root.join(&flow).join(&task).join("_delta_log").is_dir() {
+                    found.push(format!("{flow}.{task}"));
+                }
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    async fn remote_datasets(&self) -> Result<Vec<String>, Failure> {
+        let open = |error: &DeltaTableError| delta("failed to list the lake", error);
+        let log = logstore_for(&self.root, StorageConfig::default()).map_err(|error| open(&error))?;
+        let store = log.object_store(None);
+        let list = |prefix: Option<deltalake::Path>| {
+            let store = store.clone();
+            async move {
+                let listed = store.list_with_delimiter(prefix.as_ref()).await;
+                listed.map_err(|error| Failure::external(format!("failed to list the lake: {error}")))
+            }
+        };
+        let mut found = vec![];
+        for flow in list(None).await?.common_prefixes {
+            for task in list(Some(flow.clone())).await?.common_prefixes {
+                if list(Some(task.clone())).await?.common_prefixes.iter().any(|path| path.filename() == Some("_delta_log")) {
+                    found.push(format!("{}.{}", flow.filename().unwrap_or_default(), task.filename().unwrap_or_default()));
+                }
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+}
+
+/// The folders in a folder, but for hidden ones; none if it does not exist.
+fn folders(path: &std::path::Path) -> Result<Vec<String>, Failure> {
+    let entries = match std::fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(vec![]),
+        Err(error) => return Err(io("failed to list", path, &error)),
+    };
+    let visible = |entry: std::fs::DirEntry| {
+        let name = entry.file_name().into_string().ok()?;
+        (entry.path().is_dir() && !name.starts_with(['.', '_']) || name.starts_with('_') && entry.path().join("_delta_log").is_dir()).then_some(name)
+    };
+    Ok(entries.filter_map(Result::ok).filter_map(visible).collect())
+}
+
+/// A table of the lake, which may not exist yet.
+#[derive(Clone)]
+pub(crate) struct Table {
+    pub(crate) dataset: String,
+    pub(crate) url: Url,
+    /// The table's folder, if the lake is on this machine.
+    pub(crate) folder: Option<PathBuf>,
+    pub(crate) log: LogStoreRef,
+}
+
+impl Table {
+    /// The path or URL that other programs open.
+    pub(crate) fn location(&self) -> String {
+        self.folder.as_ref().map_or_else(|| self.url.to_string(), |folder| folder.display().to_string())
+    }
+
+    /// The latest version, or `None` if nothing was ever published.
+    pub(crate) async fn latest(&self) -> Result<Option<u64>, Failure> {
+        if let Some(folder) = &self.folder {
+            return latest_on_disk(&folder.join("_delta_log"));
+        }
+        match self.log.get_latest_version(0).await {
+            Ok(version) => Ok(Some(version)),
+            Err(DeltaTableError::InvalidVersion(_) | DeltaTableError::NotATable(_)) => Ok(None),
+            Err(error) => Err(delta(&format!("failed to look at `{}`", self.dataset), &error)),
+        }
+    }
+
+    /// The table as of `version`.
+    pub(crate) async fn open(&self, version: u64) -> Result<DeltaTable, Failure> {
+        let mut table = DeltaTable::new(self.log.clone());
+        match table.load_version(version).await {
+            Ok(()) => Ok(table),
+            Err(error) => Err(delta(&format!("failed to open version {version} of `{}`", self.dataset), &error)),
+        }
+    }
+
+    /// The rows of `version`, to be read by queries.
+    pub(crate) async fn provider(&self, version: u64) -> Result<Arc<dyn TableProvider>, Failure> {
+        let opened = self.open(version).await?;
+        let provider = opened.table_provider().await;
+        let provider = provider.map_err(|error| delta(&format!("failed to read `{}`", self.dataset), &error))?;
+        Ok(provider)
+    }
+}
+
+/// The highest version in a log folder: commits and checkpoints are named by it.
+fn latest_on_disk(log: &std::path::Path) -> Result<Option<u64>, Failure> {
+    let entries = match std::fs::read_dir(log) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(io("failed to list", log, &error)),
+    };
+    let version = |entry: std::fs::DirEntry| {
+        let name = entry.file_name();
+        name.to_str()?.strip_suffix(".json")?.parse::<u64>().ok()
+    };
+    Ok(entries.filter_map(Result::ok).filter_map(version).max())
+}

@@ -1,0 +1,85 @@
+//! What a run reads from outside, fixed when it starts and looked at again before a commit.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use flow::plan::{Plan, Source};
+use flow::spec::Format;
+use flow::wire::{Failure, PinnedFile, Pins};
+
+use crate::error::io;
+use crate::{Engine, source};
+
+impl Engine {
+    /// Fixes the files of every source and the versions of every dataset of other runs.
+    ///
+    /// Identity is content: every file is read and hashed, unless `known` holds an equal stamp.
+    pub async fn pin(&self, plan: &Plan, known: &Pins) -> Result<Pins, Failure> {
+        let mut pins = Pins::default();
+        for source in &plan.sources {
+            let known = known.sources.get(&source.name).map_or(&[][..], Vec::as_slice);
+            pins.sources.insert(source.name.clone(), pin_source(source, known).await?);
+        }
+        for dataset in &plan.externals {
+            let latest = self.lake.table(dataset)?.latest().await?;
+            let missing = || Failure::user(format!("nothing was ever published as `{dataset}`; run its flow first"));
+            pins.datasets.insert(dataset.clone(), latest.ok_or_else(missing)?);
+        }
+        Ok(pins)
+    }
+
+    /// Whether what was pinned still stands as it was. A difference is an external failure that a retry may cure.
+    pub(crate) async fn still_pinned(&self, source: &Source, pinned: &[PinnedFile]) -> Result<(), Failure> {
+        if source.format == Format::Delta {
+            return Ok(());
+        }
+        let now = pin_source(source, pinned).await?;
+        let same = |(a, b): (&PinnedFile, &PinnedFile)| a.path == b.path && a.hash == b.hash;
+        if now.len() == pinned.len() && now.iter().zip(pinned).all(same) {
+            return Ok(());
+        }
+        Err(Failure::external(format!("the files of source `{}` changed while they were read; run again", source.name)))
+    }
+}
+
+async fn pin_source(source: &Source, known: &[PinnedFile]) -> Result<Vec<PinnedFile>, Failure> {
+    if source.format == Format::Delta {
+        let version = source::delta_version(&source.path).await?;
+        let path = source.path.clone();
+        return Ok(vec![PinnedFile { path, bytes: 0, stamp: String::new(), hash: version.to_string() }]);
+    }
+    let files = source::files(source).map_err(|problem| Failure::external(problem.message))?;
+    let known: BTreeMap<&str, &PinnedFile> = known.iter().map(|file| (file.path.as_str(), file)).collect();
+    let mut pinned = vec![];
+    for file in files {
+        let path = file.display().to_string();
+        let stamp = stamp(&file)?;
+        let hash = match known.get(path.as_str()) {
+            Some(known) if known.stamp == stamp => known.hash.clone(),
+            _ => hash(&file).await?,
+        };
+        let bytes = file.metadata().map_err(|error| io("failed to look at", &file, &error))?.len();
+        pinned.push(PinnedFile { path, bytes, stamp, hash });
+    }
+    Ok(pinned)
+}
+
+/// Device, inode, size and change time.
+fn stamp(path: &Path) -> Result<String, Failure> {
+    use std::os::unix::fs::MetadataExt;
+    let found = path.metadata().map_err(|error| io("failed to look at", path, &error))?;
+    Ok(format!("{:x}.{:x}.{:x}.{}.{}", found.dev(), found.ino(), found.len(), found.ctime(), found.ctime_nsec()))
+}
+
+async fn hash(path: &Path) -> Result<String, Failure> {
+    let path = path.to_path_buf();
+    let work = tokio::task::spawn_blocking(move || {
+        let read = || {
+            let mut hasher = blake3::Hasher::new();
+            std::io::copy(&mut std::fs::File::open(&path)?, &mut hasher)?;
+            Ok(hasher.finalize().to_hex().to_string())
+        };
+        read().map_err(|error: std::io::Error| io("failed to read", &path, &error))
+    });
+    work.await.map_err(|error| Failure::internal(error.to_string()))?
+}

@@ -1,0 +1,333 @@
+//! Write, audit, publish: staged files, checks on exactly those, one commit.
+
+use std::collections::HashMap;
+
+use deltalake::kernel::transaction::{CommitData, TransactionError};
+use deltalake::kernel::{Action, Transaction};
+use deltalake::logstore::CommitOrBytes;
+use deltalake::protocol::{DeltaOperation, SaveMode};
+use flow::plan::{Input, Output, Task};
+use flow::spec::{Mode, On};
+use flow::wire::{Assignment, CheckResult, Failure, Outcome};
+
+use crate::audit::{Audit, Seen, blocks};
+use crate::error::{failure, io};
+use crate::lake::Table;
+use crate::log::{APP_ID, MARK, Mark};
+use crate::replace::Change;
+use crate::session::Session;
+use crate::stage::{self, Staged};
+use crate::{Engine, Query, durable};
+
+/// A commit is tried this often against others that commit at the same time.
+const COMMITS_MAX: usize = 20;
+
+/// A dataset about to be published by an attempt.
+pub struct Publish<'a> {
+    pub assignment: &'a Assignment,
+    pub output: &'a Output,
+    /// What the result depends on, from [`Engine::fingerprint`]; `None` is never cached.
+    pub fingerprint: Option<String>,
+    /// The task's checks, with the bound query of each `sql` check.
+    pub audits: Vec<Audit<'a>>,
+    /// replace_where: `select * from TASK where PREDICATE`, and the same with the predicate negated, both bound.
+    pub predicate: Option<Predicate>,
+}
+
+/// The rows that a replace_where replaces, and those it keeps.
+pub struct Predicate {
+    pub replaced: Query,
+    pub kept: Query,
+}
+
+/// Who writes rows that an append replaces when it is repeated: task, parameters and logical time.
+pub struct Identity;
+
+impl Identity {
+    /// The identity of an assignment's rows.
+    pub fn of(assignment: &Assignment) -> String {
+        let plan = &assignment.plan;
+        let task = &plan.tasks[assignment.task].name;
+        let text = serde_json::json!([plan.flow, task, plan.params, plan.logical_time]).to_string();
+        blake3::hash(text.as_bytes()).to_hex().to_string()
+    }
+}
+
+impl Publish<'_> {
+    fn task(&self) -> &Task {
+        &self.assignment.plan.tasks[self.assignment.task]
+    }
+
+    pub(crate) fn mark(&self, rows: u64, bytes: u64, checks: &[CheckResult]) -> Mark {
+        let mut checks = checks.to_vec();
+        checks.iter_mut().for_each(|check| check.samples.clear());
+        Mark {
+            run_id: self.assignment.run_id.clone(),
+            task: self.task().name.clone(),
+            attempt: self.assignment.attempt,
+            token: self.assignment.token,
+            fingerprint: self.fingerprint.clone(),
+            identity: Identity::of(self.assignment),
+            mode: self.output.mode,
+            rows,
+            bytes,
+            checks,
+        }
+    }
+}
+
+impl Engine {
+    /// What a task's result depends on: what it means, and the versions of what it reads.
+    pub async fn fingerprint(&self, assignment: &Assignment) -> Result<Option<String>, Failure> {
+        let plan = &assignment.plan;
+        let task = &plan.tasks[assignment.task];
+        let Some(base) = &task.fingerprint else { return Ok(None) };
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(base.as_bytes());
+        for (name, input) in &task.inputs {
+            hasher.update(format!("\n{name}=").as_bytes());
+            hasher.update(self.input_identity(assignment, input).await?.as_bytes());
+        }
+        Ok(Some(hasher.finalize().to_hex().to_string()))
+    }
+
+    async fn input_identity(&self, assignment: &Assignment, input: &Input) -> Result<String, Failure> {
+        match input {
+            Input::Source(name) => {
+                let files = assignment.pins.sources.get(name).map_or(&[][..], Vec::as_slice);
+                Ok(files.iter().map(|file| file.hash.as_str()).collect::<Vec<_>>().join(","))
+            }
+            Input::Task(id) => {
+                let task = &assignment.plan.tasks[*id];
+                let view = task.output.as_ref().is_some_and(|output| output.view);
+                if view {
+                    return Box::pin(self.view_identity(assignment, task)).await;
+                }
+                let dataset = task.output.as_ref().map(|output| output.dataset.as_str()).unwrap_or_default();
+                let version = assignment.versions.get(dataset);
+                self.version_identity(dataset, version.copied()).await
+            }
+            Input::External(dataset) => {
+                self.version_identity(dataset, assignment.pins.datasets.get(dataset).copied()).await
+            }
+        }
+    }
+
+    /// A view is what its query means and what that reads.
+    async fn view_identity(&self, assignment: &Assignment, view: &Task) -> Result<String, Failure> {
+        let mut identity = view.fingerprint.clone().unwrap_or_default();
+        for (name, input) in &view.inputs {
+            identity.push_str(&format!("|{name}="));
+            identity.push_str(&self.input_identity(assignment, input).await?);
+        }
+        Ok(identity)
+    }
+
+    /// A version's number, and the fingerprint or the attempt behind it: numbers start again when a table is made anew.
+    async fn version_identity(&self, dataset: &str, version: Option<u64>) -> Result<String, Failure> {
+        let version = version.ok_or_else(|| Failure::internal(format!("no version of `{dataset}` was assigned")))?;
+        let commit = self.lake.table(dataset)?.commit(version).await?;
+        let behind = commit.map(|commit| match commit.mark {
+            Some(mark) => mark.fingerprint.unwrap_or_else(|| format!("{}/{}", mark.run_id, mark.attempt)),
+            None => commit.at.to_string(),
+        });
+        Ok(format!("{version}:{}", behind.unwrap_or_default()))
+    }
+
+    /// The outcome of the version that already is what this attempt would write, if there is one.
+    pub async fn cached(&self, publish: &Publish<'_>) -> Result<Option<Outcome>, Failure> {
+        let table = self.lake.table(&publish.output.dataset)?;
+        let Some(latest) = table.latest().await? else { return Ok(None) };
+        if publish.assignment.attempt > 1
+            && let Some(outcome) = self.adopted(publish, &table, latest).await?
+        {
+            return Ok(Some(outcome));
+        }
+        let (Some(fingerprint), false) = (&publish.fingerprint, publish.assignment.force) else { return Ok(None) };
+        let identity = Identity::of(publish.assignment);
+        let mode = publish.output.mode;
+        let found = match mode {
+            Mode::Overwrite | Mode::Merge => table.commit(latest).await?,
+            Mode::Append | Mode::ReplaceWhere => {
+                table.last_commit(latest, |mark| mark.identity == identity, |mark| mark.mode != mode).await?
+            }
+        };
+        let Some((version, mark)) = found.and_then(|commit| Some((commit.version, commit.mark?))) else { return Ok(None) };
+        if mark.fingerprint.as_ref() != Some(fingerprint) {
+            return Ok(None);
+        }
+        let version = if mode == Mode::Overwrite { version } else { latest };
+        Ok(Some(Outcome { cached: true, ..outcome(&table, version, &mark) }))
+    }
+
+    /// What an earlier attempt of the same task of the same run committed before its report was lost.
+    async fn adopted(&self, publish: &Publish<'_>, table: &Table, latest: u64) -> Result<Option<Outcome>, Failure> {
+        let (run_id, task) = (&publish.assignment.run_id, &publish.task().name);
+        let mine = |mark: &Mark| mark.run_id == *run_id && mark.task == *task;
+        let found = table.last_commit(latest, mine, |_| false).await?;
+        Ok(found.and_then(|commit| Some(outcome(table, commit.version, &commit.mark?))))
+    }
+
+    /// Runs a query and publishes its rows: stage, check, commit. A failed blocking check commits nothing.
+    pub async fn publish(&self, session: &Session, query: &Query, publish: Publish<'_>) -> Result<Outcome, Failure> {
+        let table = self.lake.table(&publish.output.dataset)?;
+        let plan = session.analyse(query).await.map_err(|problem| Failure::user(problem.message))?;
+        let plan = stage::as_published(plan).map_err(failure)?;
+        if let Some(folder) = &table.folder {
+            durable::make_folder(folder).map_err(|error| io("failed to make the folder", folder, &error))?;
+        }
+        let staged = stage::stage(session, plan, &table, &publish.output.partition_by).await?;
+        let published = self.check_and_commit(session, &table, &staged, &publish).await;
+        if published.is_err() {
+            stage::discard(&table, &staged).await;
+        }
+        published
+    }
+
+    async fn check_and_commit(
+        &self,
+        session: &Session,
+        table: &Table,
+        staged: &Staged,
+        publish: &Publish<'_>,
+    ) -> Result<Outcome, Failure> {
+        for _ in 0..COMMITS_MAX {
+            let change = self.change(session, table, staged, publish).await?;
+            let result = self.audit_and_try(session, table, staged, &change, publish).await;
+            if !matches!(result, Ok(Some(_))) {
+                change.discard(table).await;
+            }
+            match result? {
+                Some(outcome) => return Ok(outcome),
+                None => continue,
+            }
+        }
+        Err(Failure::external(format!("others keep publishing `{}`; run again", table.dataset)))
+    }
+
+    /// `None` if another commit came first.
+    async fn audit_and_try(
+        &self,
+        session: &Session,
+        table: &Table,
+        staged: &Staged,
+        change: &Change,
+        publish: &Publish<'_>,
+    ) -> Result<Option<Outcome>, Failure> {
+        let checks = self.audit_staged(session, table, staged, change, publish).await?;
+        stage::sync(table, staged)?;
+        change.sync(table)?;
+        for source in publish.task().inputs.values().filter_map(|input| match input {
+            Input::Source(name) => publish.assignment.plan.sources.iter().find(|source| source.name == *name),
+            _ => None,
+        }) {
+            let pinned = publish.assignment.pins.sources.get(&source.name).map_or(&[][..], Vec::as_slice);
+            self.still_pinned(source, pinned).await?;
+        }
+        let mark = publish.mark(staged.rows, staged.bytes, &checks);
+        let Some(version) = commit(table, staged, change, &mark).await? else { return Ok(None) };
+        self.clear_rejected(publish).await?;
+        let mut outcome = outcome(table, version, &mark);
+        outcome.checks = checks;
+        outcome.warnings.clone_from(&change.warnings);
+        Ok(Some(outcome))
+    }
+
+    async fn audit_staged(
+        &self,
+        session: &Session,
+        table: &Table,
+        staged: &Staged,
+        change: &Change,
+        publish: &Publish<'_>,
+    ) -> Result<Vec<CheckResult>, Failure> {
+        if publish.audits.is_empty() {
+            return Ok(vec![]);
+        }
+        let name = publish.task().name.as_str();
+        session.add(name, staged.view(table)?);
+        let rows = session.table(name).await?;
+        let whole = publish.audits.iter().any(|audit| audit.check.on == On::Table);
+        let whole = if whole { Some(change.table_as_it_would_be(session, table, staged).await?) } else { None };
+        let seen = Seen { rows, table: whole };
+        let checks = session.audit(&seen, &publish.audits).await?;
+        let failed: Vec<&CheckResult> = checks.iter().filter(|check| blocks(check)).collect();
+        if failed.is_empty() {
+            return Ok(checks);
+        }
+        self.keep_rejected(session, &seen, publish, &checks).await?;
+        let names: Vec<String> = failed.iter().map(|check| describe(check)).collect();
+        let message = format!("{} failed; the last good version stays", names.join(", "));
+        Err(Failure { checks, ..Failure::user(message) })
+    }
+}
+
+fn describe(check: &CheckResult) -> String {
+    match (check.kind.as_str(), check.observed) {
+        ("rows", Some(rows)) => format!("check `{}` ({rows} rows)", check.name),
+        _ => format!("check `{}` ({} rows)", check.name, check.failed_rows),
+    }
+}
+
+pub(crate) fn outcome(table: &Table, version: u64, mark: &Mark) -> Outcome {
+    Outcome {
+        rows_out: Some(mark.rows),
+        bytes_out: Some(mark.bytes),
+        dataset: Some(table.dataset.clone()),
+        version: Some(version),
+        location: Some(table.location()),
+        checks: mark.checks.clone(),
+        ..Outcome::default()
+    }
+}
+
+/// One Delta commit on exactly the version that was read. `None` if another commit came first.
+pub(crate) async fn commit(table: &Table, staged: &Staged, change: &Change, mark: &Mark) -> Result<Option<u64>, Failure> {
+    let version = change.read.map_or(0, |read| read + 1);
+    let mut actions = change.header.clone();
+    actions.extend(change.removes.iter().cloned().map(Action::Remove));
+    actions.extend(staged.adds.iter().chain(&change.adds).cloned().map(Action::Add));
+    let mode = if mark.mode == Mode::Append { SaveMode::Append } else { SaveMode::Overwrite };
+    let partition_by = (!change.partition_by.is_empty()).then(|| change.partition_by.clone());
+    let operation = DeltaOperation::Write { mode, partition_by, predicate: None };
+    let info = serde_json::to_value(mark).map_err(|error| Failure::internal(error.to_string()))?;
+    let token = i64::try_from(mark.token).unwrap_or(i64::MAX);
+    let data = CommitData::new(actions, operation, HashMap::from([(MARK.to_string(), info)]), vec![Transaction::new(APP_ID, token)]);
+    let bytes = data.get_bytes().map_err(|error| Failure::internal(error.to_string()))?;
+    let written = write_entry(table, version, bytes).await?;
+    if written && version % CHECKPOINT_EVERY == CHECKPOINT_EVERY - 1 {
+        checkpoint(table, version).await;
+    }
+    Ok(written.then_some(version))
+}
+
+/// Versions between two checkpoints of a log, so that a long one opens as fast as a short one.
+const CHECKPOINT_EVERY: u64 = 50;
+
+/// The commit stands without its checkpoint: a failure costs a reader time, nothing else.
+async fn checkpoint(table: &Table, version: u64) {
+    let Ok(opened) = table.open(version).await else { return };
+    if let Err(error) = deltalake::checkpoints::create_checkpoint(&opened, None).await {
+        tracing::warn!(dataset = table.dataset, version, %error, "failed to write a checkpoint");
+    }
+}
+
+/// Whether the entry was written: no other holds the version.
+async fn write_entry(table: &Table, version: u64, bytes: deltalake::logstore::Bytes) -> Result<bool, Failure> {
+    if let Some(folder) = &table.folder {
+        let log = folder.join("_delta_log");
+        durable::make_folder(&log).map_err(|error| io("failed to make the folder", &log, &error))?;
+        let entry = log.join(format!("{version:020}.json"));
+        return match durable::create(&entry, &bytes) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(io("failed to commit to", &log, &error)),
+        };
+    }
+    let entry = CommitOrBytes::LogBytes(bytes);
+    match table.log.write_commit_entry(version, entry, uuid::Uuid::now_v7()).await {
+        Ok(()) => Ok(true),
+        Err(TransactionError::VersionAlreadyExists(_)) => Ok(false),
+        Err(error) => Err(Failure::external(format!("failed to commit to `{}`: {error}", table.dataset))),
+    }
+}

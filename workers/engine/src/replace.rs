@@ -1,0 +1,314 @@
+//! Which files a publish takes away: none, all, those of the same identity, those of the same partitions.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use datafusion::logical_expr::{JoinType, LogicalPlanBuilder};
+use datafusion::prelude::{DataFrame, Expr};
+use deltalake::DeltaTable;
+use deltalake::kernel::engine::arrow_conversion::TryIntoKernel;
+use deltalake::kernel::{Action, Add, MetadataExt, ProtocolExt, ProtocolInner, Remove, StructType, new_metadata};
+use flow::spec::Mode;
+use flow::wire::Failure;
+
+use crate::Engine;
+use crate::error::{delta, failure};
+use crate::lake::Table;
+use crate::log::Mark;
+use crate::publish::{Identity, Publish};
+use crate::session::Session;
+use crate::stage::{self, Staged};
+
+/// What a commit does to the table besides adding the staged files.
+#[derive(Default)]
+pub(crate) struct Change {
+    /// The version that it was worked out on; `None` for a table that does not exist.
+    pub read: Option<u64>,
+    /// Protocol and metadata, where they are new.
+    pub header: Vec<Action>,
+    pub removes: Vec<Remove>,
+    /// Rewritten files: rows that stay, out of files that go.
+    pub adds: Vec<Add>,
+    pub partition_by: Vec<String>,
+    pub warnings: Vec<String>,
+    rewritten: Option<Staged>,
+    kept: Vec<String>,
+}
+
+impl Engine {
+    /// Works out the change on the table's latest version.
+    pub(crate) async fn change(&self, session: &Session, table: &Table, staged: &Staged, publish: &Publish<'_>) -> Result<Change, Failure> {
+        let partition_by = publish.output.partition_by.clone();
+        let Some(latest) = table.latest().await? else {
+            let header = new_header(staged, &partition_by)?;
+            return Ok(Change { header, partition_by, ..Change::default() });
+        };
+        fence(table, latest, publish).await?;
+        let opened = table.open(latest).await?;
+        let mut change = Change { read: Some(latest), partition_by, ..Change::default() };
+        change.header = changed_header(&opened, staged, publish)?;
+        let active = active_files(&opened)?;
+        let going: HashSet<String> = match publish.output.mode {
+            Mode::Overwrite => active.iter().map(|add| add.path.clone()).collect(),
+            Mode::Append => self.same_identity(table, latest, publish).await?,
+            Mode::ReplaceWhere if publish.predicate.is_none() => {
+                if staged.adds.is_empty() {
+                    change.warnings.push("the output is empty, so no partition is replaced".into());
+                }
+                same_partitions(&active, staged)
+            }
+            Mode::ReplaceWhere => self.rewrite_where(session, table, &opened, &active, publish, &mut change).await?,
+            Mode::Merge => self.rewrite_merge(session, table, &opened, &active, staged, publish, &mut change).await?,
+        };
+        change.kept = active.iter().map(|add| &add.path).filter(|path| !going.contains(*path)).cloned().collect();
+        change.removes = active.iter().filter(|add| going.contains(&add.path)).map(remove).collect();
+        Ok(change)
+    }
+
+    /// The files that an earlier append of the same identity added.
+    async fn same_identity(&self, table: &Table, latest: u64, publish: &Publish<'_>) -> Result<HashSet<String>, Failure> {
+        let identity = Identity::of(publish.assignment);
+        let mine = |mark: &Mark| mark.identity == identity;
+        let found = table.last_commit(latest, mine, |mark| mark.mode != Mode::Append).await?;
+        Ok(found.map(|commit| commit.adds.into_iter().collect()).unwrap_or_default())
+    }
+
+    /// replace_where: rows of touched files that do not match stay, in new files.
+    async fn rewrite_where(
+        &self,
+        session: &Session,
+        table: &Table,
+        opened: &DeltaTable,
+        active: &[Add],
+        publish: &Publish<'_>,
+        change: &mut Change,
+    ) -> Result<HashSet<String>, Failure> {
+        let Some(predicate) = &publish.predicate else { return Ok(HashSet::new()) };
+        let name = &publish.assignment.plan.tasks[publish.assignment.task].name;
+        let mut going = HashSet::new();
+        for add in active {
+            session.add(name, files(opened, [add.path.clone()]).await?);
+            if session.frame(&predicate.replaced).await?.limit(0, Some(1)).map_err(failure)?.count().await.map_err(failure)? > 0 {
+                going.insert(add.path.clone());
+            }
+        }
+        if !going.is_empty() {
+            session.add(name, files(opened, going.iter().cloned()).await?);
+            let kept = session.frame(&predicate.kept).await?;
+            change.rewrite(session, table, kept).await?;
+        }
+        Ok(going)
+    }
+
+    /// merge: rows of touched files whose key is not in the output stay, in new files.
+    #[expect(clippy::too_many_arguments, reason = "one merge needs both sides of it and both tables")]
+    async fn rewrite_merge(
+        &self,
+        session: &Session,
+        table: &Table,
+        opened: &DeltaTable,
+        active: &[Add],
+        staged: &Staged,
+        publish: &Publish<'_>,
+        change: &mut Change,
+    ) -> Result<HashSet<String>, Failure> {
+        let keys: Vec<&str> = publish.output.keys.iter().map(String::as_str).collect();
+        let source = DataFrame::new(session.state.clone(), staged.plan(table).map_err(failure)?);
+        one_row_a_key(&source, &keys).await?;
+        let mut going = HashSet::new();
+        for add in active {
+            let file = scan(session, files(opened, [add.path.clone()]).await?)?;
+            let touched = join(file, source.clone(), &keys, JoinType::LeftSemi).map_err(failure)?;
+            if touched.limit(0, Some(1)).map_err(failure)?.count().await.map_err(failure)? > 0 {
+                going.insert(add.path.clone());
+            }
+        }
+        if !going.is_empty() {
+            let target = scan(session, files(opened, going.iter().cloned()).await?)?;
+            let kept = join(target, source, &keys, JoinType::LeftAnti).map_err(failure)?;
+            change.rewrite(session, table, kept).await?;
+        }
+        Ok(going)
+    }
+}
+
+impl Change {
+    /// Replaces the whole table, whatever it holds.
+    pub(crate) async fn overwrite(table: &Table, staged: &Staged) -> Result<Change, Failure> {
+        let Some(latest) = table.latest().await? else {
+            return Ok(Change { header: new_header(staged, &[])?, ..Change::default() });
+        };
+        let opened = table.open(latest).await?;
+        let removes = active_files(&opened)?.iter().map(remove).collect();
+        let header = header_for(&opened, one_column_set(&staged.schema)?, &[])?;
+        Ok(Change { read: Some(latest), header, removes, ..Change::default() })
+    }
+
+    /// Takes every row away; `None` if there is none.
+    pub(crate) async fn clear(table: &Table) -> Result<Option<Change>, Failure> {
+        let Some(latest) = table.latest().await? else { return Ok(None) };
+        let removes: Vec<Remove> = active_files(&table.open(latest).await?)?.iter().map(remove).collect();
+        Ok((!removes.is_empty()).then_some(Change { read: Some(latest), removes, ..Change::default() }))
+    }
+
+    async fn rewrite(&mut self, session: &Session, table: &Table, kept: DataFrame) -> Result<(), Failure> {
+        let plan = stage::as_published(kept.into_unoptimized_plan()).map_err(failure)?;
+        let staged = stage::stage(session, plan, table, &self.partition_by).await?;
+        self.adds.clone_from(&staged.adds);
+        self.rewritten = Some(staged);
+        Ok(())
+    }
+
+    /// Removes what was rewritten for a commit that did not happen.
+    pub(crate) async fn discard(&self, table: &Table) {
+        if let Some(rewritten) = &self.rewritten {
+            stage::discard(table, rewritten).await;
+        }
+    }
+
+    pub(crate) fn sync(&self, table: &Table) -> Result<(), Failure> {
+        self.rewritten.as_ref().map_or(Ok(()), |rewritten| stage::sync(table, rewritten))
+    }
+
+    /// The rows that the table has after the commit.
+    pub(crate) async fn table_as_it_would_be(&self, session: &Session, table: &Table, staged: &Staged) -> Result<DataFrame, Failure> {
+        let mut all = LogicalPlanBuilder::from(staged.plan(table).map_err(failure)?);
+        if let (Some(read), false) = (self.read, self.kept.is_empty()) {
+            let opened = table.open(read).await?;
+            let kept = scan(session, files(&opened, self.kept.iter().cloned()).await?)?;
+            all = all.union_by_name(kept.into_unoptimized_plan()).map_err(failure)?;
+        }
+        if let Some(rewritten) = &self.rewritten {
+            all = all.union_by_name(rewritten.plan(table).map_err(failure)?).map_err(failure)?;
+        }
+        Ok(DataFrame::new(session.state.clone(), all.build().map_err(failure)?))
+    }
+}
+
+/// A publish with an older token than the table has seen must not happen.
+async fn fence(table: &Table, latest: u64, publish: &Publish<'_>) -> Result<(), Failure> {
+    let last = table.last_commit(latest, |_| true, |_| true).await?;
+    match last.and_then(|commit| commit.mark) {
+        Some(mark) if mark.token >= publish.assignment.token => {
+            let message = format!("attempt {} was overtaken by a later publish of `{}`", publish.assignment.attempt, table.dataset);
+            Err(Failure::external(message))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn one_column_set(schema: &datafusion::arrow::datatypes::Schema) -> Result<StructType, Failure> {
+    schema.try_into_kernel().map_err(|error: datafusion::arrow::error::ArrowError| Failure::user(error.to_string()))
+}
+
+/// Protocol and metadata of a table's first version.
+fn new_header(staged: &Staged, partition_by: &[String]) -> Result<Vec<Action>, Failure> {
+    let fault = |error| delta("failed to describe the table", &error);
+    let schema = one_column_set(&staged.schema)?;
+    let configuration = [("delta.enableExpiredLogCleanup", "false")];
+    let protocol = ProtocolInner::default().as_kernel().apply_column_metadata_to_protocol(&schema).map_err(fault)?;
+    let metadata = new_metadata(&schema, partition_by, configuration).map_err(fault)?;
+    Ok(vec![Action::Protocol(protocol), Action::Metadata(metadata)])
+}
+
+/// Protocol and metadata, if the output's columns are not those of the table.
+fn changed_header(opened: &DeltaTable, staged: &Staged, publish: &Publish<'_>) -> Result<Vec<Action>, Failure> {
+    let fault = |error| delta("failed to describe the table", &error);
+    let state = opened.snapshot().map_err(fault)?;
+    let mut wanted = one_column_set(&staged.schema)?;
+    let partitions = state.metadata().partition_columns().to_vec();
+    let overwrite = publish.output.mode == Mode::Overwrite;
+    if !overwrite {
+        if partitions != publish.output.partition_by {
+            let message = format!("the table is partitioned by {partitions:?}, the task by {:?}; overwrite it once, or delete it", publish.output.partition_by);
+            return Err(Failure::user(message));
+        }
+        wanted = united(&state.schema(), &wanted)?;
+    }
+    header_for(opened, wanted, &publish.output.partition_by)
+}
+
+/// Protocol and metadata for these columns, unless the table has them already.
+fn header_for(opened: &DeltaTable, wanted: StructType, partition_by: &[String]) -> Result<Vec<Action>, Failure> {
+    let fault = |error| delta("failed to describe the table", &error);
+    let state = opened.snapshot().map_err(fault)?;
+    if wanted == *state.schema() && state.metadata().partition_columns() == partition_by {
+        return Ok(vec![]);
+    }
+    let fresh = new_metadata(&wanted, partition_by, state.metadata().configuration()).map_err(fault)?;
+    let metadata = fresh.with_table_id(state.metadata().id().to_string()).map_err(fault)?;
+    let protocol = state.protocol().clone().apply_column_metadata_to_protocol(&wanted).map_err(fault)?;
+    Ok(vec![Action::Protocol(protocol), Action::Metadata(metadata)])
+}
+
+/// The table's columns and those that the output adds. Types must not change.
+fn united(table: &StructType, output: &StructType) -> Result<StructType, Failure> {
+    let mut fields: Vec<_> = table.fields().cloned().collect();
+    for field in output.fields() {
+        match table.field(field.name()) {
+            None => fields.push(field.clone()),
+            Some(found) if found.data_type() == field.data_type() => {}
+            Some(found) => {
+                let message = format!(
+                    "column `{}` is {} in the table and {} in the output; cast it, or overwrite the table once",
+                    field.name(), found.data_type(), field.data_type()
+                );
+                return Err(Failure::user(message));
+            }
+        }
+    }
+    StructType::try_new(fields).map_err(|error| Failure::internal(error.to_string()))
+}
+
+fn active_files(opened: &DeltaTable) -> Result<Vec<Add>, Failure> {
+    let state = opened.snapshot().map_err(|error| delta("failed to list the table's files", &error))?;
+    Ok(state.log_data().iter().map(|file| file.add_action()).collect())
+}
+
+/// The active files in partitions that the output has rows for.
+fn same_partitions(active: &[Add], staged: &Staged) -> HashSet<String> {
+    let key = |values: &HashMap<String, Option<String>>| -> BTreeSet<(String, Option<String>)> {
+        values.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
+    };
+    let present: HashSet<_> = staged.adds.iter().map(|add| key(&add.partition_values)).collect();
+    active.iter().filter(|add| present.contains(&key(&add.partition_values))).map(|add| add.path.clone()).collect()
+}
+
+fn remove(add: &Add) -> Remove {
+    Remove {
+        path: add.path.clone(),
+        data_change: true,
+        deletion_timestamp: Some(add.modification_time),
+        extended_file_metadata: Some(true),
+        partition_values: Some(add.partition_values.clone()),
+        size: Some(add.size),
+        deletion_vector: add.deletion_vector.clone(),
+        ..Remove::default()
+    }
+}
+
+/// Some of a version's files as a table.
+async fn files(opened: &DeltaTable, paths: impl IntoIterator<Item = String>) -> Result<std::sync::Arc<dyn datafusion::catalog::TableProvider>, Failure> {
+    let provider = opened.table_provider().with_file_paths(paths).build().await.map_err(failure)?;
+    Ok(std::sync::Arc::new(provider))
+}
+
+fn scan(session: &Session, table: std::sync::Arc<dyn datafusion::catalog::TableProvider>) -> Result<DataFrame, Failure> {
+    let source = datafusion::datasource::provider_as_source(table);
+    let plan = LogicalPlanBuilder::scan("target", source, None).and_then(LogicalPlanBuilder::build).map_err(failure)?;
+    Ok(DataFrame::new(session.state.clone(), plan))
+}
+
+fn join(target: DataFrame, source: DataFrame, keys: &[&str], kind: JoinType) -> datafusion::error::Result<DataFrame> {
+    let source = source.select(keys.iter().map(datafusion::prelude::ident).collect::<Vec<Expr>>())?.alias("source")?;
+    target.join(source, kind, keys, keys, None)
+}
+
+async fn one_row_a_key(source: &DataFrame, keys: &[&str]) -> Result<(), Failure> {
+    let names: Vec<Expr> = keys.iter().map(datafusion::prelude::ident).collect();
+    let rows = source.clone().count().await.map_err(failure)?;
+    let distinct = source.clone().select(names).and_then(DataFrame::distinct).map_err(failure)?.count().await.map_err(failure)?;
+    if rows == distinct {
+        return Ok(());
+    }
+    Err(Failure::user(format!("the output has {} rows whose key ({}) is not their own; merge needs one row a key", rows - distinct, keys.join(", "))))
+}

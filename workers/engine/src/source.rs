@@ -1,0 +1,270 @@
+//! Data that flows read and do not make: its files, its types, its rows.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::config::CsvOptions;
+use datafusion::datasource::file_format::FileFormat;
+use datafusion::datasource::file_format::avro::AvroFormat;
+use datafusion::datasource::file_format::csv::CsvFormat;
+use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
+use datafusion::datasource::file_format::json::JsonFormat;
+use datafusion::datasource::file_format::parquet::ParquetFormat;
+use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::object_store::{self, ObjectStoreExt};
+use flow::codes;
+use flow::plan::{Column, Source};
+use flow::spec::Format;
+use flow::wire::{Failure, PinnedFile};
+
+use crate::error::{failure, text};
+use crate::{Engine, session, types};
+
+/// Types are inferred from at most this much of the files' text.
+const INFERRED_BYTES_MAX: u64 = 64 << 20;
+
+/// What is wrong with a source, and with which of its keys.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SourceProblem {
+    pub code: &'static str,
+    pub message: String,
+    pub hint: Option<String>,
+    /// The column whose declaration is wrong; otherwise it is the path.
+    pub column: Option<String>,
+}
+
+fn problem(code: &'static str, message: String, hint: impl Into<String>) -> SourceProblem {
+    SourceProblem { code, message, hint: Some(hint.into()), column: None }
+}
+
+impl Engine {
+    /// Types a source by reading it. `source.columns` overrides what is inferred; with `strict` it is
+    /// the full contract, and no file is needed.
+    pub async fn infer(&self, source: &Source, strict: bool) -> Result<Vec<Column>, SourceProblem> {
+        let inferred = match self.inferred_columns(source).await {
+            Err(missing) if missing.code == codes::SOURCE_MISSING && strict && !source.columns.is_empty() => {
+                return Ok(source.columns.clone());
+            }
+            inferred => inferred?,
+        };
+        declared(source, strict, inferred)
+    }
+
+    async fn inferred_columns(&self, source: &Source) -> Result<Vec<Column>, SourceProblem> {
+        if source.format == Format::Delta {
+            return self.delta_columns(source).await;
+        }
+        let files = files(source)?;
+        let inferred = self.infer_schema(source, &files).await.map_err(|error| {
+            let hint = "see whether the file is complete and of the format that `format` says";
+            problem(codes::SOURCE_UNREADABLE, format!("`{}` cannot be read: {}", source.path, text(&error)), hint)
+        })?;
+        if inferred.fields().is_empty() {
+            let hint = "give it a header line, or set `columns` with `strict = true`";
+            return Err(problem(codes::SOURCE_UNREADABLE, format!("`{}` has no columns", source.path), hint));
+        }
+        let inferred: Vec<Field> = inferred.fields().iter().map(|field| readable(field)).collect();
+        Ok(session::columns(&Schema::new(inferred)))
+    }
+
+    async fn infer_schema(&self, source: &Source, files: &[PathBuf]) -> datafusion::error::Result<SchemaRef> {
+        let store: Arc<dyn object_store::ObjectStore> = Arc::new(object_store::local::LocalFileSystem::new());
+        let mut objects = vec![];
+        for file in files {
+            objects.push(store.head(&object_store::path::Path::from_absolute_path(file)?).await?);
+        }
+        let rows_max = rows_to_infer(files);
+        format(source, files, rows_max).infer_schema(self.state.as_ref(), &store, &objects).await
+    }
+
+    async fn delta_columns(&self, source: &Source) -> Result<Vec<Column>, SourceProblem> {
+        let hint = "`path` is the folder that holds `_delta_log`";
+        let missing = |why: String| problem(codes::SOURCE_MISSING, format!("`{}` is not a Delta table: {why}", source.path), hint);
+        let table = open_delta(&source.path, None).await.map_err(|failure| missing(failure.message))?;
+        let provider = table.table_provider().await.map_err(|error| missing(error.to_string()))?;
+        Ok(session::columns(&provider.schema()))
+    }
+
+    /// The rows of a source's pinned files.
+    pub(crate) async fn source_table(
+        &self,
+        state: &dyn Session,
+        source: &Source,
+        pinned: &[PinnedFile],
+    ) -> Result<Arc<dyn TableProvider>, Failure> {
+        if source.format == Format::Delta {
+            let version = pinned.first().and_then(|file| file.hash.parse().ok());
+            let table = open_delta(&source.path, version).await?;
+            let provider = table.table_provider().await;
+            return Ok(provider.map_err(|error| crate::error::delta("failed to read a source", &error))?);
+        }
+        let schema = self.schema(session::pairs(&source.columns)).map_err(Failure::user)?;
+        let files: Vec<PathBuf> = pinned.iter().map(|file| PathBuf::from(&file.path)).collect();
+        listing(state, source, &files, schema).map_err(failure)
+    }
+}
+
+/// A table over exactly these files.
+fn listing(
+    state: &dyn Session,
+    source: &Source,
+    files: &[PathBuf],
+    schema: SchemaRef,
+) -> datafusion::error::Result<Arc<dyn TableProvider>> {
+    let partitions = state.config().target_partitions();
+    let options = ListingOptions::new(format(source, files, 0))
+        .with_file_extension("")
+        .with_collect_stat(source.format == Format::Parquet)
+        .with_target_partitions(partitions);
+    let urls = files.iter().map(|file| {
+        let path = object_store::path::Path::from_absolute_path(file)?;
+        ListingTableUrl::parse(format!("{}{path}", ObjectStoreUrl::local_filesystem().as_str()))
+    });
+    let urls = urls.collect::<Result<Vec<_>, _>>()?;
+    let config = ListingTableConfig::new_with_multi_paths(urls).with_listing_options(options).with_schema(schema);
+    Ok(Arc::new(ListingTable::try_new(config)?))
+}
+
+async fn open_delta(path: &str, version: Option<u64>) -> Result<deltalake::DeltaTable, Failure> {
+    let fault = |error: deltalake::DeltaTableError| crate::error::delta(&format!("failed to open `{path}`"), &error);
+    let url = deltalake::ensure_table_uri(path).map_err(fault)?;
+    let mut builder = deltalake::DeltaTableBuilder::from_url(url).map_err(fault)?;
+    if let Some(version) = version {
+        builder = builder.with_version(version);
+    }
+    builder.load().await.map_err(fault)
+}
+
+/// The version of a Delta source.
+pub(crate) async fn delta_version(path: &str) -> Result<u64, Failure> {
+    Ok(open_delta(path, None).await?.version().unwrap_or_default())
+}
+
+/// The files that a source's path stands for, sorted.
+pub(crate) fn files(source: &Source) -> Result<Vec<PathBuf>, SourceProblem> {
+    let path = Path::new(&source.path);
+    let missing = |message: String, hint: String| Err(problem(codes::SOURCE_MISSING, message, hint));
+    if path.is_file() {
+        return Ok(vec![path.to_path_buf()]);
+    }
+    let pattern = if path.is_dir() { format!("{}/**/*", glob::Pattern::escape(&source.path)) } else { source.path.clone() };
+    let matches = glob::glob(&pattern);
+    let matches = matches.map_err(|error| problem(codes::SOURCE_MISSING, format!("`{}`: {}", source.path, error.msg), "`*`, `**`, `?` and `[a-z]` are special"))?;
+    let visible = |file: &PathBuf| {
+        let inside = file.strip_prefix(path).unwrap_or(Path::new(file.file_name().unwrap_or_default()));
+        !inside.iter().any(|part| part.to_string_lossy().starts_with(['.', '_']))
+    };
+    let mut files: Vec<PathBuf> = matches.filter_map(Result::ok).filter(|file| file.is_file() && visible(file)).collect();
+    files.sort();
+    if files.is_empty() && pattern == source.path && !pattern.contains(['*', '?', '[']) {
+        return missing(format!("`{}` does not exist", source.path), near_file(path));
+    }
+    if files.is_empty() {
+        return missing(format!("no file matches `{}`", source.path), near_file(path));
+    }
+    Ok(files)
+}
+
+/// What stands where the file was looked for.
+fn near_file(path: &Path) -> String {
+    let Some(folder) = path.ancestors().skip(1).find(|folder| folder.is_dir()) else {
+        return "paths are relative to the flow file".into();
+    };
+    let names = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    let mut names: Vec<String> = names.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    let shown: Vec<String> = names.iter().take(8).map(|name| format!("`{name}`")).collect();
+    let more = if names.len() > shown.len() { ", …" } else { "" };
+    match shown.is_empty() {
+        true => format!("the folder `{}` is empty", folder.display()),
+        false => format!("`{}` holds {}{more}", folder.display(), shown.join(", ")),
+    }
+}
+
+/// The reader of a source's files. `rows_max` bounds what types are inferred from.
+fn format(source: &Source, files: &[PathBuf], rows_max: usize) -> Arc<dyn FileFormat> {
+    let compression = files.first().map_or(FileCompressionType::UNCOMPRESSED, |file| compression(file));
+    match source.format {
+        Format::Csv => {
+            let nulls: Vec<String> = source.null.iter().map(|text| regex_escape(text)).collect();
+            let options = CsvOptions::default()
+                .with_has_header(source.header)
+                .with_delimiter(source.delimiter)
+                .with_newlines_in_values(true);
+            let regex = (!nulls.is_empty()).then(|| format!("^(|{})$", nulls.join("|")));
+            let format = CsvFormat::default()
+                .with_options(options)
+                .with_null_regex(regex)
+                .with_schema_infer_max_rec(rows_max)
+                .with_file_compression_type(compression);
+            Arc::new(format)
+        }
+        Format::Json => {
+            let format = JsonFormat::default().with_schema_infer_max_rec(rows_max).with_file_compression_type(compression);
+            Arc::new(format)
+        }
+        Format::Avro => Arc::new(AvroFormat),
+        Format::Parquet | Format::Delta => Arc::new(ParquetFormat::default()),
+    }
+}
+
+fn compression(file: &Path) -> FileCompressionType {
+    match file.extension().and_then(|extension| extension.to_str()) {
+        Some("gz") => FileCompressionType::GZIP,
+        Some("bz2") => FileCompressionType::BZIP2,
+        Some("zst") => FileCompressionType::ZSTD,
+        Some("xz") => FileCompressionType::XZ,
+        _ => FileCompressionType::UNCOMPRESSED,
+    }
+}
+
+fn regex_escape(text: &str) -> String {
+    text.chars().flat_map(|c| (!c.is_alphanumeric() && c.is_ascii()).then_some('\\').into_iter().chain([c])).collect()
+}
+
+/// Every row while the files are small; beyond that as many as the first part holds.
+fn rows_to_infer(files: &[PathBuf]) -> usize {
+    let bytes: u64 = files.iter().filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum();
+    if bytes <= INFERRED_BYTES_MAX {
+        return usize::MAX;
+    }
+    let sample = files.first().and_then(|file| {
+        let mut start = vec![0; 1 << 16];
+        let read = std::io::Read::read(&mut std::fs::File::open(file).ok()?, &mut start).ok()?;
+        Some(start[..read].iter().filter(|byte| **byte == b'\n').count() as u64)
+    });
+    let rows_in_sample = sample.unwrap_or(0).max(1);
+    usize::try_from(INFERRED_BYTES_MAX / (1 << 16) * rows_in_sample).unwrap_or(usize::MAX)
+}
+
+/// The type that a column is read as: of what was inferred, what a table can hold.
+fn readable(field: &Field) -> Field {
+    let kind = match field.data_type() {
+        DataType::Null => DataType::Utf8,
+        kind => types::published(kind).unwrap_or(DataType::Utf8),
+    };
+    Field::new(field.name(), kind, true)
+}
+
+/// What was inferred, overridden by what is declared.
+fn declared(source: &Source, strict: bool, mut inferred: Vec<Column>) -> Result<Vec<Column>, SourceProblem> {
+    let names = |columns: &[Column]| columns.iter().map(|column| format!("`{}`", column.name)).collect::<Vec<_>>().join(", ");
+    for column in &source.columns {
+        let Some(found) = inferred.iter_mut().find(|found| found.name == column.name) else {
+            let message = format!("`{}` has no column `{}`", source.path, column.name);
+            let problem = problem(codes::SOURCE_COLUMN, message, format!("it has {}", names(&inferred)));
+            return Err(SourceProblem { column: Some(column.name.clone()), ..problem });
+        };
+        found.kind.clone_from(&column.kind);
+    }
+    let extra: Vec<Column> =
+        inferred.iter().filter(|found| !source.columns.iter().any(|column| column.name == found.name)).cloned().collect();
+    if strict && !extra.is_empty() {
+        let message = format!("`{}` has columns that the strict source does not list: {}", source.path, names(&extra));
+        return Err(problem(codes::SOURCE_EXTRA, message, "list them in `columns`, or drop `strict`"));
+    }
+    Ok(inferred)
+}

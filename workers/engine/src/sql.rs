@@ -1,0 +1,198 @@
+//! SQL text: parsed once, its tables found, its parameters bound.
+
+use std::collections::BTreeMap;
+use std::ops::{ControlFlow, Range};
+
+use datafusion::common::TableReference;
+use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser::ast::{
+    self, CastKind, Expr, ObjectName, Spanned, Statement as SqlStatement, Value as SqlValue, VisitMut, VisitorMut,
+};
+use datafusion::sql::sqlparser::tokenizer::{Location, Span};
+use flow::value::Value;
+
+use crate::typing::{Problem, Scope};
+use crate::{Engine, spans};
+
+/// A parsed query: one `SELECT`, with the tables it reads.
+#[derive(Clone, Debug)]
+pub struct Query {
+    pub(crate) statement: Statement,
+    pub(crate) text: String,
+    /// Every table it names that is not a common table expression, once.
+    pub references: Vec<Reference>,
+    /// The `$name`s in it, with where each stands.
+    pub parameters: Vec<(String, Range<usize>)>,
+}
+
+/// A table that a query names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reference {
+    /// `table`, or `flow.dataset`.
+    pub name: String,
+    /// Where it stands in the text first.
+    pub span: Range<usize>,
+}
+
+impl Engine {
+    /// Parses one query. What is not exactly one `SELECT` (or `VALUES`, `WITH`, set operation) is a problem.
+    pub fn parse(&self, text: &str) -> Result<Query, Problem> {
+        let dialect = self.state.config().options().sql_parser.dialect;
+        let parsed = self.state.sql_to_statement(text, &dialect);
+        let statement = parsed.map_err(|error| spans::diagnose(&error, text, &Scope::default()))?;
+        let Statement::Statement(inner) = &statement else { return Err(spans::not_a_query(text)) };
+        let SqlStatement::Query(query) = inner.as_ref() else { return Err(spans::not_a_query(text)) };
+        let mut query = query.clone();
+        let mut finder = Finder { text, tables: vec![], parameters: vec![] };
+        let _ = query.visit(&mut finder);
+        let resolved = self.state.resolve_table_references(&statement);
+        let resolved = resolved.map_err(|error| spans::diagnose(&error, text, &Scope::default()))?;
+        let references = resolved.iter().map(|table| reference(table, &finder.tables)).collect();
+        Ok(Query { statement, text: text.to_string(), references, parameters: finder.parameters })
+    }
+}
+
+fn reference(table: &TableReference, spans: &[(String, Range<usize>)]) -> Reference {
+    let name = table_name(table);
+    let span = spans.iter().find(|(found, _)| *found == name).map(|(_, span)| span.clone());
+    Reference { span: span.unwrap_or(0..0), name }
+}
+
+/// `table` or `flow.dataset`, as the flow file writes it.
+pub(crate) fn table_name(table: &TableReference) -> String {
+    match table {
+        TableReference::Bare { table } => table.to_string(),
+        TableReference::Partial { schema, table } | TableReference::Full { schema, table, .. } => format!("{schema}.{table}"),
+    }
+}
+
+impl Query {
+    /// The query with every `$name` replaced by its value, as a typed literal of the syntax tree.
+    /// A parameter without a value is a typed NULL: enough to compile, never run.
+    pub fn bind(mut self, values: &BTreeMap<String, Bound>) -> Query {
+        if let Statement::Statement(inner) = &mut self.statement {
+            let _ = inner.visit(&mut Binder { values });
+        }
+        self
+    }
+}
+
+/// What a parameter stands for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bound {
+    /// The SQL type, such as `TIMESTAMP`.
+    pub kind: &'static str,
+    pub value: Option<Value>,
+}
+
+impl Bound {
+    /// A parameter with its value.
+    pub fn value(value: &Value) -> Bound {
+        Bound { kind: sql_type(value), value: Some(value.clone()) }
+    }
+
+    /// A parameter whose value is not known yet.
+    pub fn unknown(kind: &'static str) -> Bound {
+        Bound { kind, value: None }
+    }
+}
+
+fn sql_type(value: &Value) -> &'static str {
+    match value {
+        Value::String(_) => "VARCHAR",
+        Value::Int(_) => "BIGINT",
+        Value::Float(_) => "DOUBLE",
+        Value::Bool(_) => "BOOLEAN",
+        Value::Date(_) => "DATE",
+        Value::Timestamp(_) => "TIMESTAMP",
+    }
+}
+
+struct Finder<'a> {
+    text: &'a str,
+    tables: Vec<(String, Range<usize>)>,
+    parameters: Vec<(String, Range<usize>)>,
+}
+
+impl VisitorMut for Finder<'_> {
+    type Break = ();
+
+    fn pre_visit_relation(&mut self, relation: &mut ObjectName) -> ControlFlow<()> {
+        let part = |ident: &ast::Ident| match ident.quote_style {
+            Some(_) => ident.value.clone(),
+            None => ident.value.to_lowercase(),
+        };
+        let name: Vec<String> = relation.0.iter().filter_map(|part| part.as_ident()).map(part).collect();
+        self.tables.push((name.join("."), bytes(self.text, relation.span())));
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::Value(value) = expr
+            && let SqlValue::Placeholder(name) = &value.value
+        {
+            let name = name.trim_start_matches('$').to_string();
+            self.parameters.push((name, bytes(self.text, value.span)));
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+struct Binder<'a> {
+    values: &'a BTreeMap<String, Bound>,
+}
+
+impl VisitorMut for Binder<'_> {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::Value(value) = expr
+            && let SqlValue::Placeholder(name) = &value.value
+            && let Some(bound) = self.values.get(name.trim_start_matches('$'))
+        {
+            *expr = literal(bound, value.span);
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// A typed literal: `CAST('2013-01-31' AS DATE)`.
+fn literal(bound: &Bound, span: Span) -> Expr {
+    let text = |text: String| SqlValue::SingleQuotedString(text);
+    let value = match &bound.value {
+        None => SqlValue::Null,
+        Some(Value::String(value)) => text(value.clone()),
+        Some(Value::Int(value)) => text(value.to_string()),
+        Some(Value::Float(value)) => text(value.to_string()),
+        Some(Value::Bool(value)) => SqlValue::Boolean(*value),
+        Some(value @ (Value::Date(_) | Value::Timestamp(_))) => text(value.to_string()),
+    };
+    let data_type = match bound.kind {
+        "BIGINT" => ast::DataType::BigInt(None),
+        "DOUBLE" => ast::DataType::Double(ast::ExactNumberInfo::None),
+        "BOOLEAN" => ast::DataType::Boolean,
+        "DATE" => ast::DataType::Date,
+        "TIMESTAMP" => ast::DataType::Timestamp(None, ast::TimezoneInfo::None),
+        _ => ast::DataType::Varchar(None),
+    };
+    let value = Expr::Value(ast::ValueWithSpan { value, span });
+    Expr::Cast { kind: CastKind::Cast, expr: Box::new(value), data_type, array: false, format: None }
+}
+
+/// The byte range of a span of the tokenizer, whose lines and columns count characters from 1.
+pub(crate) fn bytes(text: &str, span: Span) -> Range<usize> {
+    let start = byte(text, span.start);
+    start..byte(text, span.end).max(start)
+}
+
+fn byte(text: &str, at: Location) -> usize {
+    if at.line == 0 {
+        return 0;
+    }
+    let line_start = match at.line {
+        1 => 0,
+        line => text.match_indices('\n').nth(line as usize - 2).map_or(text.len(), |(index, _)| index + 1),
+    };
+    let column = usize::try_from(at.column).unwrap_or(1).saturating_sub(1);
+    text[line_start..].char_indices().nth(column).map_or(text.len(), |(index, _)| line_start + index)
+}

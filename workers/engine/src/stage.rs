@@ -1,0 +1,200 @@
+//! Data files written at their final place, in no commit yet.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::common::ScalarValue;
+use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
+use datafusion::datasource::{ViewTable, file_format::parquet::ParquetFormat, provider_as_source};
+use datafusion::error::Result as PlanResult;
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, cast, ident, lit};
+use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream_partitioned};
+use deltalake::datafile::writer::{DeltaWriter, WriterConfig};
+use deltalake::kernel::Add;
+use flow::wire::Failure;
+use futures::StreamExt;
+use tokio::task::JoinSet;
+
+use crate::error::{delta, failure, io};
+use crate::lake::Table;
+use crate::session::Session;
+use crate::{durable, types};
+
+const FILE_BYTES_TARGET: u64 = 512 << 20;
+const WRITE_ROWS: usize = 8192;
+
+/// Files that wait for their commit.
+pub(crate) struct Staged {
+    pub adds: Vec<Add>,
+    pub rows: u64,
+    pub bytes: u64,
+    /// The columns as published, partition columns included.
+    pub schema: SchemaRef,
+    partition_by: Vec<String>,
+}
+
+/// The plan with every column cast to the type that tables hold.
+pub(crate) fn as_published(plan: LogicalPlan) -> PlanResult<LogicalPlan> {
+    let plain = |field: &datafusion::arrow::datatypes::Field| types::published(field.data_type()).as_ref() == Some(field.data_type());
+    let bare = plan.schema().iter().all(|(table, field)| table.is_none() && plain(field));
+    if bare {
+        return Ok(plan);
+    }
+    let column = |(table, field): (Option<&datafusion::common::TableReference>, &Arc<datafusion::arrow::datatypes::Field>)| {
+        let column = Expr::Column((table, field.as_ref()).into());
+        let wanted = types::published(field.data_type()).unwrap_or_else(|| field.data_type().clone());
+        if wanted == *field.data_type() { column.alias(field.name()) } else { cast(column, wanted).alias(field.name()) }
+    };
+    let columns: Vec<Expr> = plan.schema().iter().map(column).collect();
+    LogicalPlanBuilder::from(plan).project(columns)?.build()
+}
+
+/// Runs a plan and writes its rows as data files of `table`. A failure leaves no file.
+pub(crate) async fn stage(
+    session: &Session,
+    plan: LogicalPlan,
+    table: &Table,
+    partition_by: &[String],
+) -> Result<Staged, Failure> {
+    let physical = session.state.create_physical_plan(&plan).await.map_err(failure)?;
+    let schema = physical.schema();
+    let streams = execute_stream_partitioned(physical, session.state.task_ctx()).map_err(failure)?;
+    let mut staged = Staged { adds: vec![], rows: 0, bytes: 0, schema: schema.clone(), partition_by: partition_by.to_vec() };
+    let target = std::num::NonZeroU64::new(FILE_BYTES_TARGET);
+    let config =
+        WriterConfig::new(schema, partition_by.to_vec(), None, target, Some(WRITE_ROWS), Default::default(), None);
+    let rows = Arc::new(AtomicU64::new(0));
+    let store = table.log.object_store(None);
+    let mut writers = JoinSet::new();
+    for stream in streams {
+        writers.spawn(write(stream, DeltaWriter::new(store.clone(), config.clone()), rows.clone()));
+    }
+    let mut failed = None;
+    while let Some(written) = writers.join_next().await {
+        match written {
+            Ok(Ok(adds)) => staged.adds.extend(adds),
+            Ok(Err(failure)) => {
+                failed.get_or_insert(failure);
+                writers.abort_all();
+            }
+            Err(error) if error.is_cancelled() => {}
+            Err(error) => {
+                failed.get_or_insert(Failure::internal(error.to_string()));
+            }
+        }
+    }
+    if let Some(failure) = failed {
+        discard(table, &staged).await;
+        return Err(failure);
+    }
+    staged.adds.sort_by(|a, b| a.path.cmp(&b.path));
+    staged.rows = rows.load(Ordering::Relaxed);
+    staged.bytes = staged.adds.iter().filter_map(|add| u64::try_from(add.size).ok()).sum();
+    Ok(staged)
+}
+
+async fn write(mut stream: SendableRecordBatchStream, mut writer: DeltaWriter, rows: Arc<AtomicU64>) -> Result<Vec<Add>, Failure> {
+    while let Some(batch) = stream.next().await {
+        let written = match batch {
+            Ok(batch) if batch.num_rows() == 0 => continue,
+            Ok(batch) => {
+                rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
+                writer.write(&batch).await.map_err(|error| delta("failed to write the dataset", &error))
+            }
+            Err(error) => Err(failure(error)),
+        };
+        if let Err(failure) = written {
+            // What cannot be aborted is an orphan that `fsck --repair` removes.
+            let _ = writer.abort().await;
+            return Err(failure);
+        }
+    }
+    writer.close().await.map_err(|error| delta("failed to write the dataset", &error))
+}
+
+/// Removes staged files that will never be committed. What cannot be removed is left to `fsck --repair`.
+pub(crate) async fn discard(table: &Table, staged: &Staged) {
+    let store = table.log.object_store(None);
+    for add in &staged.adds {
+        let _ = deltalake::datafusion::object_store::ObjectStoreExt::delete(&store, &deltalake::Path::from(add.path.as_str())).await;
+    }
+    if let Some(folder) = &table.folder {
+        // Only empty folders go: a table that was never published leaves nothing behind.
+        for path in staged.adds.iter().filter_map(|add| std::path::Path::new(&add.path).parent()) {
+            path.ancestors().map(|path| folder.join(path)).for_each(|path| drop(std::fs::remove_dir(path)));
+        }
+        drop(std::fs::remove_dir(folder));
+        folder.parent().map(std::fs::remove_dir);
+    }
+}
+
+/// Makes staged files durable. Object stores are so already.
+pub(crate) fn sync(table: &Table, staged: &Staged) -> Result<(), Failure> {
+    let Some(folder) = &table.folder else { return Ok(()) };
+    let mut folders = std::collections::BTreeSet::new();
+    for add in &staged.adds {
+        let path = folder.join(&add.path);
+        durable::sync_file(&path).map_err(|error| io("failed to sync", &path, &error))?;
+        folders.extend(path.ancestors().skip(1).take_while(|path| path.starts_with(folder)).map(std::path::Path::to_path_buf));
+    }
+    for path in folders {
+        durable::sync_folder(&path).map_err(|error| io("failed to sync", &path, &error))?;
+    }
+    Ok(())
+}
+
+impl Staged {
+    /// No rows.
+    pub(crate) fn none() -> Staged {
+        let schema = Arc::new(datafusion::arrow::datatypes::Schema::empty());
+        Staged { adds: vec![], rows: 0, bytes: 0, schema, partition_by: vec![] }
+    }
+
+    /// The staged rows as a table, to be checked before they are published.
+    pub(crate) fn view(&self, table: &Table) -> Result<Arc<ViewTable>, Failure> {
+        let plan = self.plan(table).map_err(failure)?;
+        Ok(Arc::new(ViewTable::new(plan, None)))
+    }
+
+    /// A plan that reads the staged rows.
+    pub(crate) fn plan(&self, table: &Table) -> PlanResult<LogicalPlan> {
+        let mut parts: std::collections::BTreeMap<Vec<Option<String>>, Vec<&Add>> = Default::default();
+        for add in &self.adds {
+            let values = self.partition_by.iter().map(|name| add.partition_values.get(name).cloned().flatten());
+            parts.entry(values.collect()).or_default().push(add);
+        }
+        let parts = parts.into_iter().map(|(values, adds)| self.part(table, &values, &adds));
+        let mut plans = parts.collect::<PlanResult<Vec<_>>>()?.into_iter();
+        let Some(first) = plans.next() else {
+            let empty = datafusion::datasource::empty::EmptyTable::new(self.schema.clone());
+            return LogicalPlanBuilder::scan("staged", provider_as_source(Arc::new(empty)), None)?.build();
+        };
+        plans.try_fold(LogicalPlanBuilder::from(first), |all, part| all.union(part))?.build()
+    }
+
+    /// The files of one partition, its values filled in.
+    fn part(&self, table: &Table, values: &[Option<String>], adds: &[&Add]) -> PlanResult<LogicalPlan> {
+        let urls = adds.iter().map(|add| {
+            let url = table.url.join(&add.path).map_err(|error| datafusion::error::DataFusionError::External(Box::new(error)))?;
+            ListingTableUrl::parse(url.as_str())
+        });
+        let stored = self.schema.fields().iter().filter(|field| !self.partition_by.contains(field.name()));
+        let stored = Arc::new(datafusion::arrow::datatypes::Schema::new(stored.cloned().collect::<Vec<_>>()));
+        let options = ListingOptions::new(Arc::new(ParquetFormat::default())).with_file_extension("");
+        let config = ListingTableConfig::new_with_multi_paths(urls.collect::<PlanResult<Vec<_>>>()?);
+        let files = ListingTable::try_new(config.with_listing_options(options).with_schema(stored))?;
+        let scan = LogicalPlanBuilder::scan("staged", provider_as_source(Arc::new(files)), None)?;
+        let column = |field: &Arc<datafusion::arrow::datatypes::Field>| {
+            match self.partition_by.iter().position(|name| name == field.name()) {
+                None => Ok(ident(field.name())),
+                Some(index) => {
+                    let value = lit(ScalarValue::Utf8(values[index].clone()));
+                    Ok(value.cast_to(field.data_type(), &datafusion::common::DFSchema::empty())?.alias(field.name()))
+                }
+            }
+        };
+        let columns = self.schema.fields().iter().map(column).collect::<PlanResult<Vec<_>>>()?;
+        scan.project(columns)?.build()
+    }
+}

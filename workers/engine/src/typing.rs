@@ -1,0 +1,112 @@
+//! What a query returns, before anything runs.
+
+use std::collections::HashSet;
+use std::ops::Range;
+
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::TableReference;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser::ast::{Select, SelectItem, SetExpr, Spanned, Statement as SqlStatement};
+use flow::codes;
+use flow::lineage;
+
+use crate::session::Session;
+use crate::sql::{Query, bytes};
+use crate::{canonical, spans, types};
+
+/// A mistake in a query, with its place in the query's text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Problem {
+    pub code: &'static str,
+    pub message: String,
+    pub hint: Option<String>,
+    pub span: Range<usize>,
+}
+
+/// What a query returns.
+#[derive(Clone, Debug)]
+pub struct Typed {
+    /// The columns as published, with everything each is made of.
+    pub columns: Vec<lineage::Column>,
+    /// Hash of what the query means; `None` if its result changes by itself.
+    pub fingerprint: Option<String>,
+}
+
+impl Session {
+    /// Types a query whose parameters are bound. `dataset` gives the dataset behind a table's name.
+    pub async fn type_query(&self, query: &Query, dataset: &dyn Fn(&str) -> Option<String>) -> Result<Typed, Problem> {
+        let plan = self.analyse(query).await?;
+        output_columns(&plan, query)?;
+        let name = |table: &TableReference| dataset(&crate::sql::table_name(table));
+        let inputs = crate::lineage::columns(&plan, &name).map_err(|error| self.diagnose(&error, query))?;
+        let columns = plan.schema().fields().iter().zip(inputs).map(|(field, inputs)| lineage::Column {
+            name: field.name().clone(),
+            kind: types::published(field.data_type()).map(|kind| types::word(&kind)).unwrap_or_default(),
+            inputs,
+        });
+        Ok(Typed { columns: columns.collect(), fingerprint: canonical::fingerprint(&plan, &name) })
+    }
+
+    /// Whether a query returns one boolean column.
+    pub async fn is_condition(&self, query: &Query) -> Result<bool, Problem> {
+        let plan = self.analyse(query).await?;
+        Ok(plan.schema().fields().iter().all(|field| matches!(field.data_type(), DataType::Boolean | DataType::Null)))
+    }
+
+    /// The analysed, un-optimised plan: names resolved, types coerced.
+    pub(crate) async fn analyse(&self, query: &Query) -> Result<LogicalPlan, Problem> {
+        let planned = self.state.statement_to_plan(query.statement.clone()).await;
+        let options = self.state.config_options();
+        let analysed = planned.and_then(|plan| self.state.analyzer().execute_and_check(plan, options, |_, _| {}));
+        analysed.map_err(|error| self.diagnose(&error, query))
+    }
+
+    fn diagnose(&self, error: &datafusion::error::DataFusionError, query: &Query) -> Problem {
+        spans::diagnose(error, &query.text, &self.known())
+    }
+}
+
+/// Whether every column can be published, under a name of its own.
+fn output_columns(plan: &LogicalPlan, query: &Query) -> Result<(), Problem> {
+    let mut names = HashSet::new();
+    for (index, field) in plan.schema().fields().iter().enumerate() {
+        let name = field.name();
+        let problem = |code, message: String, hint: String| {
+            let span = output_span(query, index, plan.schema().fields().len());
+            Err(Problem { code, message, hint: Some(hint), span })
+        };
+        if !names.insert(name.to_lowercase()) {
+            let hint = "give one of them another name with `as`".to_string();
+            return problem(codes::DUPLICATE_COLUMN, format!("two output columns are called `{name}`"), hint);
+        }
+        if field.data_type().is_null() {
+            let hint = format!("say which type it has: `cast(null as varchar) as {name}`");
+            return problem(codes::NULL_COLUMN, format!("column `{name}` can only be NULL and has no type"), hint);
+        }
+        if types::published(field.data_type()).is_none() {
+            let kind = types::word(field.data_type());
+            let hint = "cast it to a type that tables can hold, such as varchar or bigint".to_string();
+            return problem(codes::UNSUPPORTED_TYPE, format!("column `{name}` has type {kind}, which cannot be published"), hint);
+        }
+    }
+    Ok(())
+}
+
+/// Where the expression of an output column stands, if the query lists one for each.
+fn output_span(query: &Query, index: usize, width: usize) -> Range<usize> {
+    let select = select(&query.statement).filter(|select| select.projection.len() == width);
+    match select.map(|select| &select.projection[index]) {
+        Some(SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)) | None => spans::whole(&query.text),
+        Some(item) => bytes(&query.text, item.span()),
+    }
+}
+
+fn select(statement: &Statement) -> Option<&Select> {
+    let Statement::Statement(inner) = statement else { return None };
+    let SqlStatement::Query(query) = inner.as_ref() else { return None };
+    match query.body.as_ref() {
+        SetExpr::Select(select) => Some(select),
+        _ => None,
+    }
+}
