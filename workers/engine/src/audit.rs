@@ -1,12 +1,10 @@
 //! Checks: what is counted, and on which rows.
 
-use std::sync::Arc;
-
 use datafusion::arrow::array::{Array, AsArray, RecordBatch};
 use datafusion::arrow::datatypes::Int64Type;
 use datafusion::common::Column as PlanColumn;
 use datafusion::functions_aggregate::expr_fn::{count, sum};
-use datafusion::logical_expr::{Expr, ExprFunctionExt, JoinType, cast, ident, lit, when};
+use datafusion::logical_expr::{Expr, ExprFunctionExt, JoinType, ident, lit, when};
 use datafusion::prelude::DataFrame;
 use datafusion::scalar::ScalarValue;
 use flow::plan::{Check, Rule};
@@ -107,7 +105,11 @@ impl Session {
         found.map_err(failure)
     }
 
-    async fn samples(&self, seen: &Seen, audit: &Audit<'_>) -> Result<Vec<serde_json::Map<String, serde_json::Value>>, Failure> {
+    async fn samples(
+        &self,
+        seen: &Seen,
+        audit: &Audit<'_>,
+    ) -> Result<Vec<serde_json::Map<String, serde_json::Value>>, Failure> {
         let failing = self.failing(seen, audit).await?;
         let shown = failing.limit(0, Some(SAMPLES_MAX)).map_err(failure)?;
         json_rows(&shown.collect().await.map_err(failure)?)
@@ -181,7 +183,12 @@ fn duplicates(rows: DataFrame, columns: &[String]) -> datafusion::error::Result<
 }
 
 /// Rows whose value is not among those of another table; NULL passes.
-fn unmatched(rows: DataFrame, column: &str, target: DataFrame, to_column: &str) -> datafusion::error::Result<DataFrame> {
+fn unmatched(
+    rows: DataFrame,
+    column: &str,
+    target: DataFrame,
+    to_column: &str,
+) -> datafusion::error::Result<DataFrame> {
     let present = rows.filter(ident(column).is_not_null())?.alias("checked")?;
     let target = target.select(vec![ident(to_column).alias("__value")])?.alias("target")?;
     let left = Expr::Column(PlanColumn::new(Some("checked"), column));

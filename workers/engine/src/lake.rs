@@ -34,7 +34,8 @@ impl Lake {
             }
             return Ok(Lake { root, folder: None });
         }
-        let folder = std::path::absolute(place.strip_prefix("file://").unwrap_or(place)).map_err(|error| invalid(&error.to_string()))?;
+        let folder = std::path::absolute(place.strip_prefix("file://").unwrap_or(place))
+            .map_err(|error| invalid(&error.to_string()))?;
         let root = Url::from_directory_path(&folder).map_err(|()| invalid("not an absolute path"))?;
         Ok(Lake { root, folder: Some(folder) })
     }
@@ -44,7 +45,8 @@ impl Lake {
         let unusable = || Failure::internal(format!("`{dataset}` is not a dataset's name"));
         let (flow, task) = dataset.split_once('.').ok_or_else(unusable)?;
         let url = self.root.join(&format!("{flow}/{task}/")).map_err(|_| unusable())?;
-        let log = logstore_for(&url, StorageConfig::default()).map_err(|error| delta("failed to open the lake", &error))?;
+        let log =
+            logstore_for(&url, StorageConfig::default()).map_err(|error| delta("failed to open the lake", &error))?;
         let folder = self.folder.as_ref().map(|folder| folder.join(flow).join(task));
         Ok(Table { dataset: dataset.to_string(), url, folder, log })
     }
@@ -80,8 +82,17 @@ impl Lake {
         let mut found = vec![];
         for flow in list(None).await?.common_prefixes {
             for task in list(Some(flow.clone())).await?.common_prefixes {
-                if list(Some(task.clone())).await?.common_prefixes.iter().any(|path| path.filename() == Some("_delta_log")) {
-                    found.push(format!("{}.{}", flow.filename().unwrap_or_default(), task.filename().unwrap_or_default()));
+                if list(Some(task.clone()))
+                    .await?
+                    .common_prefixes
+                    .iter()
+                    .any(|path| path.filename() == Some("_delta_log"))
+                {
+                    found.push(format!(
+                        "{}.{}",
+                        flow.filename().unwrap_or_default(),
+                        task.filename().unwrap_or_default()
+                    ));
                 }
             }
         }
@@ -99,7 +110,9 @@ fn folders(path: &std::path::Path) -> Result<Vec<String>, Failure> {
     };
     let visible = |entry: std::fs::DirEntry| {
         let name = entry.file_name().into_string().ok()?;
-        (entry.path().is_dir() && !name.starts_with(['.', '_']) || name.starts_with('_') && entry.path().join("_delta_log").is_dir()).then_some(name)
+        (entry.path().is_dir() && !name.starts_with(['.', '_'])
+            || name.starts_with('_') && entry.path().join("_delta_log").is_dir())
+        .then_some(name)
     };
     Ok(entries.filter_map(Result::ok).filter_map(visible).collect())
 }
@@ -145,8 +158,7 @@ impl Table {
     pub(crate) async fn provider(&self, version: u64) -> Result<Arc<dyn TableProvider>, Failure> {
         let opened = self.open(version).await?;
         let provider = opened.table_provider().await;
-        let provider = provider.map_err(|error| delta(&format!("failed to read `{}`", self.dataset), &error))?;
-        Ok(provider)
+        Ok(provider.map_err(crate::error::failure)?)
     }
 }
 

@@ -23,13 +23,12 @@ mod stage;
 mod types;
 mod typing;
 
+pub use audit::Audit;
 pub use engine::{Engine, Settings};
 pub use error::Error;
+pub use publish::Predicate;
 pub use publish::{Identity, Publish};
 pub use session::Session;
+pub use source::SourceProblem;
 pub use sql::{Bound, Query, Reference};
 pub use typing::{Problem, Typed};
-pub use audit::Audit;
-pub use publish::Predicate;
-pub use source::SourceProblem;
-

@@ -152,7 +152,9 @@ impl Engine {
                 table.last_commit(latest, |mark| mark.identity == identity, |mark| mark.mode != mode).await?
             }
         };
-        let Some((version, mark)) = found.and_then(|commit| Some((commit.version, commit.mark?))) else { return Ok(None) };
+        let Some((version, mark)) = found.and_then(|commit| Some((commit.version, commit.mark?))) else {
+            return Ok(None);
+        };
         if mark.fingerprint.as_ref() != Some(fingerprint) {
             return Ok(None);
         }
@@ -282,7 +284,12 @@ pub(crate) fn outcome(table: &Table, version: u64, mark: &Mark) -> Outcome {
 }
 
 /// One Delta commit on exactly the version that was read. `None` if another commit came first.
-pub(crate) async fn commit(table: &Table, staged: &Staged, change: &Change, mark: &Mark) -> Result<Option<u64>, Failure> {
+pub(crate) async fn commit(
+    table: &Table,
+    staged: &Staged,
+    change: &Change,
+    mark: &Mark,
+) -> Result<Option<u64>, Failure> {
     let version = change.read.map_or(0, |read| read + 1);
     let mut actions = change.header.clone();
     actions.extend(change.removes.iter().cloned().map(Action::Remove));
@@ -292,7 +299,12 @@ pub(crate) async fn commit(table: &Table, staged: &Staged, change: &Change, mark
     let operation = DeltaOperation::Write { mode, partition_by, predicate: None };
     let info = serde_json::to_value(mark).map_err(|error| Failure::internal(error.to_string()))?;
     let token = i64::try_from(mark.token).unwrap_or(i64::MAX);
-    let data = CommitData::new(actions, operation, HashMap::from([(MARK.to_string(), info)]), vec![Transaction::new(APP_ID, token)]);
+    let data = CommitData::new(
+        actions,
+        operation,
+        HashMap::from([(MARK.to_string(), info)]),
+        vec![Transaction::new(APP_ID, token)],
+    );
     let bytes = data.get_bytes().map_err(|error| Failure::internal(error.to_string()))?;
     let written = write_entry(table, version, bytes).await?;
     if written && version % CHECKPOINT_EVERY == CHECKPOINT_EVERY - 1 {
@@ -313,7 +325,7 @@ async fn checkpoint(table: &Table, version: u64) {
 }
 
 /// Whether the entry was written: no other holds the version.
-async fn write_entry(table: &Table, version: u64, bytes: deltalake::logstore::Bytes) -> Result<bool, Failure> {
+async fn write_entry(table: &Table, version: u64, bytes: bytes::Bytes) -> Result<bool, Failure> {
     if let Some(folder) = &table.folder {
         let log = folder.join("_delta_log");
         durable::make_folder(&log).map_err(|error| io("failed to make the folder", &log, &error))?;

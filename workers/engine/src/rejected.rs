@@ -23,10 +23,18 @@ fn rejected(dataset: &str) -> String {
 
 impl Engine {
     /// Keeps the rows that broke blocking checks, with the check's name and the run.
-    pub(crate) async fn keep_rejected(&self, session: &Session, seen: &Seen, publish: &Publish<'_>, checks: &[CheckResult]) -> Result<(), Failure> {
+    pub(crate) async fn keep_rejected(
+        &self,
+        session: &Session,
+        seen: &Seen,
+        publish: &Publish<'_>,
+        checks: &[CheckResult],
+    ) -> Result<(), Failure> {
         let mut all: Option<LogicalPlanBuilder> = None;
         for (audit, _) in publish.audits.iter().zip(checks).filter(|(_, result)| blocks(result)) {
-            let Some(rows) = self.rejected_rows(session, seen, audit, &publish.assignment.run_id).await? else { continue };
+            let Some(rows) = self.rejected_rows(session, seen, audit, &publish.assignment.run_id).await? else {
+                continue;
+            };
             let plan = rows.into_unoptimized_plan();
             all = Some(match all {
                 None => LogicalPlanBuilder::from(plan),
@@ -39,7 +47,13 @@ impl Engine {
     }
 
     /// The failing rows of a check, if they have the dataset's columns.
-    async fn rejected_rows(&self, session: &Session, seen: &Seen, audit: &Audit<'_>, run_id: &str) -> Result<Option<DataFrame>, Failure> {
+    async fn rejected_rows(
+        &self,
+        session: &Session,
+        seen: &Seen,
+        audit: &Audit<'_>,
+        run_id: &str,
+    ) -> Result<Option<DataFrame>, Failure> {
         if matches!(audit.check.rule, flow::plan::Rule::Rows { .. }) {
             return Ok(None);
         }
@@ -56,16 +70,29 @@ impl Engine {
         limited.map(Some).map_err(failure)
     }
 
-    async fn write_rejected(&self, session: &Session, plan: datafusion::logical_expr::LogicalPlan, publish: &Publish<'_>) -> Result<(), Failure> {
+    async fn write_rejected(
+        &self,
+        session: &Session,
+        plan: datafusion::logical_expr::LogicalPlan,
+        publish: &Publish<'_>,
+    ) -> Result<(), Failure> {
         let table = self.lake.table(&rejected(&publish.output.dataset))?;
         if let Some(folder) = &table.folder {
-            crate::durable::make_folder(folder).map_err(|error| crate::error::io("failed to make the folder", folder, &error))?;
+            crate::durable::make_folder(folder)
+                .map_err(|error| crate::error::io("failed to make the folder", folder, &error))?;
         }
         let staged = stage::stage(session, plan, &table, &[]).await?;
         stage::sync(&table, &staged)?;
         loop {
             let change = Change::overwrite(&table, &staged).await?;
-            let mark = Mark { mode: Mode::Overwrite, fingerprint: None, checks: vec![], rows: staged.rows, bytes: staged.bytes, ..publish.mark(0, 0, &[]) };
+            let mark = Mark {
+                mode: Mode::Overwrite,
+                fingerprint: None,
+                checks: vec![],
+                rows: staged.rows,
+                bytes: staged.bytes,
+                ..publish.mark(0, 0, &[])
+            };
             if commit(&table, &staged, &change, &mark).await?.is_some() {
                 return Ok(());
             }

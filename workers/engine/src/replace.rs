@@ -6,7 +6,7 @@ use datafusion::logical_expr::{JoinType, LogicalPlanBuilder};
 use datafusion::prelude::{DataFrame, Expr};
 use deltalake::DeltaTable;
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel;
-use deltalake::kernel::{Action, Add, MetadataExt, ProtocolExt, ProtocolInner, Remove, StructType, new_metadata};
+use deltalake::kernel::{Action, Add, MetadataExt, Remove, StructType, new_metadata};
 use flow::spec::Mode;
 use flow::wire::Failure;
 
@@ -36,7 +36,13 @@ pub(crate) struct Change {
 
 impl Engine {
     /// Works out the change on the table's latest version.
-    pub(crate) async fn change(&self, session: &Session, table: &Table, staged: &Staged, publish: &Publish<'_>) -> Result<Change, Failure> {
+    pub(crate) async fn change(
+        &self,
+        session: &Session,
+        table: &Table,
+        staged: &Staged,
+        publish: &Publish<'_>,
+    ) -> Result<Change, Failure> {
         let partition_by = publish.output.partition_by.clone();
         let Some(latest) = table.latest().await? else {
             let header = new_header(staged, &partition_by)?;
@@ -65,7 +71,12 @@ impl Engine {
     }
 
     /// The files that an earlier append of the same identity added.
-    async fn same_identity(&self, table: &Table, latest: u64, publish: &Publish<'_>) -> Result<HashSet<String>, Failure> {
+    async fn same_identity(
+        &self,
+        table: &Table,
+        latest: u64,
+        publish: &Publish<'_>,
+    ) -> Result<HashSet<String>, Failure> {
         let identity = Identity::of(publish.assignment);
         let mine = |mark: &Mark| mark.identity == identity;
         let found = table.last_commit(latest, mine, |mark| mark.mode != Mode::Append).await?;
@@ -87,7 +98,16 @@ impl Engine {
         let mut going = HashSet::new();
         for add in active {
             session.add(name, files(opened, [add.path.clone()]).await?);
-            if session.frame(&predicate.replaced).await?.limit(0, Some(1)).map_err(failure)?.count().await.map_err(failure)? > 0 {
+            if session
+                .frame(&predicate.replaced)
+                .await?
+                .limit(0, Some(1))
+                .map_err(failure)?
+                .count()
+                .await
+                .map_err(failure)?
+                > 0
+            {
                 going.insert(add.path.clone());
             }
         }
@@ -170,7 +190,12 @@ impl Change {
     }
 
     /// The rows that the table has after the commit.
-    pub(crate) async fn table_as_it_would_be(&self, session: &Session, table: &Table, staged: &Staged) -> Result<DataFrame, Failure> {
+    pub(crate) async fn table_as_it_would_be(
+        &self,
+        session: &Session,
+        table: &Table,
+        staged: &Staged,
+    ) -> Result<DataFrame, Failure> {
         let mut all = LogicalPlanBuilder::from(staged.plan(table).map_err(failure)?);
         if let (Some(read), false) = (self.read, self.kept.is_empty()) {
             let opened = table.open(read).await?;
@@ -189,7 +214,10 @@ async fn fence(table: &Table, latest: u64, publish: &Publish<'_>) -> Result<(), 
     let last = table.last_commit(latest, |_| true, |_| true).await?;
     match last.and_then(|commit| commit.mark) {
         Some(mark) if mark.token >= publish.assignment.token => {
-            let message = format!("attempt {} was overtaken by a later publish of `{}`", publish.assignment.attempt, table.dataset);
+            let message = format!(
+                "attempt {} was overtaken by a later publish of `{}`",
+                publish.assignment.attempt, table.dataset
+            );
             Err(Failure::external(message))
         }
         _ => Ok(()),
@@ -202,24 +230,25 @@ fn one_column_set(schema: &datafusion::arrow::datatypes::Schema) -> Result<Struc
 
 /// Protocol and metadata of a table's first version.
 fn new_header(staged: &Staged, partition_by: &[String]) -> Result<Vec<Action>, Failure> {
-    let fault = |error| delta("failed to describe the table", &error);
     let schema = one_column_set(&staged.schema)?;
     let configuration = [("delta.enableExpiredLogCleanup", "false")];
-    let protocol = ProtocolInner::default().as_kernel().apply_column_metadata_to_protocol(&schema).map_err(fault)?;
-    let metadata = new_metadata(&schema, partition_by, configuration).map_err(fault)?;
-    Ok(vec![Action::Protocol(protocol), Action::Metadata(metadata)])
+    let metadata = new_metadata(&schema, partition_by, configuration);
+    let metadata = metadata.map_err(|error| Failure::internal(error.to_string()))?;
+    Ok(vec![protocol(&schema)?, Action::Metadata(metadata)])
 }
 
 /// Protocol and metadata, if the output's columns are not those of the table.
 fn changed_header(opened: &DeltaTable, staged: &Staged, publish: &Publish<'_>) -> Result<Vec<Action>, Failure> {
-    let fault = |error| delta("failed to describe the table", &error);
-    let state = opened.snapshot().map_err(fault)?;
+    let state = opened.snapshot().map_err(|error| delta("failed to describe the table", &error))?;
     let mut wanted = one_column_set(&staged.schema)?;
     let partitions = state.metadata().partition_columns().to_vec();
     let overwrite = publish.output.mode == Mode::Overwrite;
     if !overwrite {
         if partitions != publish.output.partition_by {
-            let message = format!("the table is partitioned by {partitions:?}, the task by {:?}; overwrite it once, or delete it", publish.output.partition_by);
+            let message = format!(
+                "the table is partitioned by {partitions:?}, the task by {:?}; overwrite it once, or delete it",
+                publish.output.partition_by
+            );
             return Err(Failure::user(message));
         }
         wanted = united(&state.schema(), &wanted)?;
@@ -229,15 +258,34 @@ fn changed_header(opened: &DeltaTable, staged: &Staged, publish: &Publish<'_>) -
 
 /// Protocol and metadata for these columns, unless the table has them already.
 fn header_for(opened: &DeltaTable, wanted: StructType, partition_by: &[String]) -> Result<Vec<Action>, Failure> {
-    let fault = |error| delta("failed to describe the table", &error);
-    let state = opened.snapshot().map_err(fault)?;
+    let fault = |error: deltalake::kernel::Error| Failure::internal(error.to_string());
+    let state = opened.snapshot().map_err(|error| delta("failed to describe the table", &error))?;
     if wanted == *state.schema() && state.metadata().partition_columns() == partition_by {
         return Ok(vec![]);
     }
     let fresh = new_metadata(&wanted, partition_by, state.metadata().configuration()).map_err(fault)?;
     let metadata = fresh.with_table_id(state.metadata().id().to_string()).map_err(fault)?;
-    let protocol = state.protocol().clone().apply_column_metadata_to_protocol(&wanted).map_err(fault)?;
-    Ok(vec![Action::Protocol(protocol), Action::Metadata(metadata)])
+    let mut header = vec![Action::Metadata(metadata)];
+    if has_naive_timestamp(&wanted) && !has_naive_timestamp(&state.schema()) {
+        header.insert(0, protocol(&wanted)?);
+    }
+    Ok(header)
+}
+
+/// The lowest protocol that can hold the columns: naive timestamps are a table feature.
+fn protocol(schema: &StructType) -> Result<Action, Failure> {
+    let value = if has_naive_timestamp(schema) {
+        let features = serde_json::json!(["timestampNtz"]);
+        serde_json::json!({ "minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": features, "writerFeatures": features })
+    } else {
+        serde_json::json!({ "minReaderVersion": 1, "minWriterVersion": 2 })
+    };
+    let protocol = serde_json::from_value(value).map_err(|error| Failure::internal(error.to_string()))?;
+    Ok(Action::Protocol(protocol))
+}
+
+fn has_naive_timestamp(schema: &StructType) -> bool {
+    deltalake::kernel::contains_timestampntz(schema.fields())
 }
 
 /// The table's columns and those that the output adds. Types must not change.
@@ -250,7 +298,9 @@ fn united(table: &StructType, output: &StructType) -> Result<StructType, Failure
             Some(found) => {
                 let message = format!(
                     "column `{}` is {} in the table and {} in the output; cast it, or overwrite the table once",
-                    field.name(), found.data_type(), field.data_type()
+                    field.name(),
+                    found.data_type(),
+                    field.data_type()
                 );
                 return Err(Failure::user(message));
             }
@@ -287,28 +337,40 @@ fn remove(add: &Add) -> Remove {
 }
 
 /// Some of a version's files as a table.
-async fn files(opened: &DeltaTable, paths: impl IntoIterator<Item = String>) -> Result<std::sync::Arc<dyn datafusion::catalog::TableProvider>, Failure> {
+async fn files(
+    opened: &DeltaTable,
+    paths: impl IntoIterator<Item = String>,
+) -> Result<std::sync::Arc<dyn datafusion::catalog::TableProvider>, Failure> {
     let provider = opened.table_provider().with_file_paths(paths).build().await.map_err(failure)?;
     Ok(std::sync::Arc::new(provider))
 }
 
-fn scan(session: &Session, table: std::sync::Arc<dyn datafusion::catalog::TableProvider>) -> Result<DataFrame, Failure> {
+fn scan(
+    session: &Session,
+    table: std::sync::Arc<dyn datafusion::catalog::TableProvider>,
+) -> Result<DataFrame, Failure> {
     let source = datafusion::datasource::provider_as_source(table);
     let plan = LogicalPlanBuilder::scan("target", source, None).and_then(LogicalPlanBuilder::build).map_err(failure)?;
     Ok(DataFrame::new(session.state.clone(), plan))
 }
 
 fn join(target: DataFrame, source: DataFrame, keys: &[&str], kind: JoinType) -> datafusion::error::Result<DataFrame> {
-    let source = source.select(keys.iter().map(datafusion::prelude::ident).collect::<Vec<Expr>>())?.alias("source")?;
+    let source =
+        source.select(keys.iter().copied().map(datafusion::prelude::ident).collect::<Vec<Expr>>())?.alias("source")?;
     target.join(source, kind, keys, keys, None)
 }
 
 async fn one_row_a_key(source: &DataFrame, keys: &[&str]) -> Result<(), Failure> {
-    let names: Vec<Expr> = keys.iter().map(datafusion::prelude::ident).collect();
+    let names: Vec<Expr> = keys.iter().copied().map(datafusion::prelude::ident).collect();
     let rows = source.clone().count().await.map_err(failure)?;
-    let distinct = source.clone().select(names).and_then(DataFrame::distinct).map_err(failure)?.count().await.map_err(failure)?;
+    let distinct =
+        source.clone().select(names).and_then(DataFrame::distinct).map_err(failure)?.count().await.map_err(failure)?;
     if rows == distinct {
         return Ok(());
     }
-    Err(Failure::user(format!("the output has {} rows whose key ({}) is not their own; merge needs one row a key", rows - distinct, keys.join(", "))))
+    Err(Failure::user(format!(
+        "the output has {} rows whose key ({}) is not their own; merge needs one row a key",
+        rows - distinct,
+        keys.join(", ")
+    )))
 }

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
-use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider, TableProvider};
-use datafusion::catalog::{CatalogProviderList, SchemaProvider};
+use datafusion::catalog::CatalogProviderList;
+use datafusion::catalog::{
+    CatalogProvider, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider, TableProvider,
+};
 use datafusion::datasource::{ViewTable, empty::EmptyTable};
 use datafusion::execution::session_state::SessionState;
 use flow::plan::{Column, Source};
@@ -41,7 +43,10 @@ impl Engine {
     }
 
     /// The columns as an Arrow schema; every column may be NULL.
-    pub(crate) fn schema<'a>(&self, columns: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<SchemaRef, String> {
+    pub(crate) fn schema<'a>(
+        &self,
+        columns: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<SchemaRef, String> {
         let field = |(name, kind): (&str, &str)| Ok::<_, String>(Field::new(name, self.arrow_type(kind)?, true));
         let fields = columns.into_iter().map(field).collect::<Result<Vec<_>, _>>()?;
         Ok(Arc::new(Schema::new(fields)))
@@ -50,15 +55,24 @@ impl Engine {
 
 impl Session {
     /// A table that is known by its type only: enough to plan queries, not to run them.
-    pub fn add_type<'a>(&self, name: &str, columns: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<(), String> {
+    pub fn add_type<'a>(
+        &self,
+        name: &str,
+        columns: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<(), String> {
         let schema = self.engine.schema(columns)?;
         self.add(name, Arc::new(EmptyTable::new(schema)));
         Ok(())
     }
 
     /// A source, read from its pinned files.
-    pub async fn add_source(&self, name: &str, source: &Source, files: &[flow::wire::PinnedFile]) -> Result<(), Failure> {
-        let provider = self.engine.source_table(&self.state, source, files).await?;
+    pub async fn add_source(
+        &self,
+        name: &str,
+        source: &Source,
+        files: &[flow::wire::PinnedFile],
+    ) -> Result<(), Failure> {
+        let provider = self.engine.source_table(source, files).await?;
         self.add(name, provider);
         Ok(())
     }
@@ -96,7 +110,8 @@ impl Session {
             let Some(schema) = self.catalog.schema(&schema_name) else { continue };
             for table in schema.table_names() {
                 let provider = futures::FutureExt::now_or_never(schema.table(&table)).and_then(Result::ok).flatten();
-                let columns = provider.map(|provider| provider.schema().fields().iter().map(|field| field.name().clone()).collect());
+                let columns = provider
+                    .map(|provider| provider.schema().fields().iter().map(|field| field.name().clone()).collect());
                 let name = if schema_name == SCHEMA { table } else { format!("{schema_name}.{table}") };
                 known.tables.insert(name, columns.unwrap_or_default());
             }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::catalog::{Session, TableProvider};
+use datafusion::catalog::TableProvider;
 use datafusion::common::config::CsvOptions;
 use datafusion::datasource::file_format::FileFormat;
 use datafusion::datasource::file_format::avro::AvroFormat;
@@ -82,7 +82,9 @@ impl Engine {
 
     async fn delta_columns(&self, source: &Source) -> Result<Vec<Column>, SourceProblem> {
         let hint = "`path` is the folder that holds `_delta_log`";
-        let missing = |why: String| problem(codes::SOURCE_MISSING, format!("`{}` is not a Delta table: {why}", source.path), hint);
+        let missing = |why: String| {
+            problem(codes::SOURCE_MISSING, format!("`{}` is not a Delta table: {why}", source.path), hint)
+        };
         let table = open_delta(&source.path, None).await.map_err(|failure| missing(failure.message))?;
         let provider = table.table_provider().await.map_err(|error| missing(error.to_string()))?;
         Ok(session::columns(&provider.schema()))
@@ -91,7 +93,6 @@ impl Engine {
     /// The rows of a source's pinned files.
     pub(crate) async fn source_table(
         &self,
-        state: &dyn Session,
         source: &Source,
         pinned: &[PinnedFile],
     ) -> Result<Arc<dyn TableProvider>, Failure> {
@@ -99,26 +100,17 @@ impl Engine {
             let version = pinned.first().and_then(|file| file.hash.parse().ok());
             let table = open_delta(&source.path, version).await?;
             let provider = table.table_provider().await;
-            return Ok(provider.map_err(|error| crate::error::delta("failed to read a source", &error))?);
+            return Ok(provider.map_err(failure)?);
         }
         let schema = self.schema(session::pairs(&source.columns)).map_err(Failure::user)?;
         let files: Vec<PathBuf> = pinned.iter().map(|file| PathBuf::from(&file.path)).collect();
-        listing(state, source, &files, schema).map_err(failure)
+        listing(source, &files, schema).map_err(failure)
     }
 }
 
 /// A table over exactly these files.
-fn listing(
-    state: &dyn Session,
-    source: &Source,
-    files: &[PathBuf],
-    schema: SchemaRef,
-) -> datafusion::error::Result<Arc<dyn TableProvider>> {
-    let partitions = state.config().target_partitions();
-    let options = ListingOptions::new(format(source, files, 0))
-        .with_file_extension("")
-        .with_collect_stat(source.format == Format::Parquet)
-        .with_target_partitions(partitions);
+fn listing(source: &Source, files: &[PathBuf], schema: SchemaRef) -> datafusion::error::Result<Arc<dyn TableProvider>> {
+    let options = ListingOptions::new(format(source, files, 0)).with_file_extension("");
     let urls = files.iter().map(|file| {
         let path = object_store::path::Path::from_absolute_path(file)?;
         ListingTableUrl::parse(format!("{}{path}", ObjectStoreUrl::local_filesystem().as_str()))
@@ -150,14 +142,22 @@ pub(crate) fn files(source: &Source) -> Result<Vec<PathBuf>, SourceProblem> {
     if path.is_file() {
         return Ok(vec![path.to_path_buf()]);
     }
-    let pattern = if path.is_dir() { format!("{}/**/*", glob::Pattern::escape(&source.path)) } else { source.path.clone() };
+    let pattern =
+        if path.is_dir() { format!("{}/**/*", glob::Pattern::escape(&source.path)) } else { source.path.clone() };
     let matches = glob::glob(&pattern);
-    let matches = matches.map_err(|error| problem(codes::SOURCE_MISSING, format!("`{}`: {}", source.path, error.msg), "`*`, `**`, `?` and `[a-z]` are special"))?;
+    let matches = matches.map_err(|error| {
+        problem(
+            codes::SOURCE_MISSING,
+            format!("`{}`: {}", source.path, error.msg),
+            "`*`, `**`, `?` and `[a-z]` are special",
+        )
+    })?;
     let visible = |file: &PathBuf| {
         let inside = file.strip_prefix(path).unwrap_or(Path::new(file.file_name().unwrap_or_default()));
         !inside.iter().any(|part| part.to_string_lossy().starts_with(['.', '_']))
     };
-    let mut files: Vec<PathBuf> = matches.filter_map(Result::ok).filter(|file| file.is_file() && visible(file)).collect();
+    let mut files: Vec<PathBuf> =
+        matches.filter_map(Result::ok).filter(|file| file.is_file() && visible(file)).collect();
     files.sort();
     if files.is_empty() && pattern == source.path && !pattern.contains(['*', '?', '[']) {
         return missing(format!("`{}` does not exist", source.path), near_file(path));
@@ -203,7 +203,8 @@ fn format(source: &Source, files: &[PathBuf], rows_max: usize) -> Arc<dyn FileFo
             Arc::new(format)
         }
         Format::Json => {
-            let format = JsonFormat::default().with_schema_infer_max_rec(rows_max).with_file_compression_type(compression);
+            let format =
+                JsonFormat::default().with_schema_infer_max_rec(rows_max).with_file_compression_type(compression);
             Arc::new(format)
         }
         Format::Avro => Arc::new(AvroFormat),
@@ -251,7 +252,8 @@ fn readable(field: &Field) -> Field {
 
 /// What was inferred, overridden by what is declared.
 fn declared(source: &Source, strict: bool, mut inferred: Vec<Column>) -> Result<Vec<Column>, SourceProblem> {
-    let names = |columns: &[Column]| columns.iter().map(|column| format!("`{}`", column.name)).collect::<Vec<_>>().join(", ");
+    let names =
+        |columns: &[Column]| columns.iter().map(|column| format!("`{}`", column.name)).collect::<Vec<_>>().join(", ");
     for column in &source.columns {
         let Some(found) = inferred.iter_mut().find(|found| found.name == column.name) else {
             let message = format!("`{}` has no column `{}`", source.path, column.name);
@@ -260,8 +262,11 @@ fn declared(source: &Source, strict: bool, mut inferred: Vec<Column>) -> Result<
         };
         found.kind.clone_from(&column.kind);
     }
-    let extra: Vec<Column> =
-        inferred.iter().filter(|found| !source.columns.iter().any(|column| column.name == found.name)).cloned().collect();
+    let extra: Vec<Column> = inferred
+        .iter()
+        .filter(|found| !source.columns.iter().any(|column| column.name == found.name))
+        .cloned()
+        .collect();
     if strict && !extra.is_empty() {
         let message = format!("`{}` has columns that the strict source does not list: {}", source.path, names(&extra));
         return Err(problem(codes::SOURCE_EXTRA, message, "list them in `columns`, or drop `strict`"));

@@ -11,7 +11,8 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::tokenizer::{Location, Span};
 use flow::value::Value;
 
-use crate::typing::{Problem, Scope};
+use crate::spans::Known;
+use crate::typing::Problem;
 use crate::{Engine, spans};
 
 /// A parsed query: one `SELECT`, with the tables it reads.
@@ -39,14 +40,14 @@ impl Engine {
     pub fn parse(&self, text: &str) -> Result<Query, Problem> {
         let dialect = self.state.config().options().sql_parser.dialect;
         let parsed = self.state.sql_to_statement(text, &dialect);
-        let statement = parsed.map_err(|error| spans::diagnose(&error, text, &Scope::default()))?;
+        let statement = parsed.map_err(|error| spans::diagnose(&error, text, &Known::default()))?;
         let Statement::Statement(inner) = &statement else { return Err(spans::not_a_query(text)) };
         let SqlStatement::Query(query) = inner.as_ref() else { return Err(spans::not_a_query(text)) };
         let mut query = query.clone();
         let mut finder = Finder { text, tables: vec![], parameters: vec![] };
         let _ = query.visit(&mut finder);
         let resolved = self.state.resolve_table_references(&statement);
-        let resolved = resolved.map_err(|error| spans::diagnose(&error, text, &Scope::default()))?;
+        let resolved = resolved.map_err(|error| spans::diagnose(&error, text, &Known::default()))?;
         let references = resolved.iter().map(|table| reference(table, &finder.tables)).collect();
         Ok(Query { statement, text: text.to_string(), references, parameters: finder.parameters })
     }
@@ -62,7 +63,9 @@ fn reference(table: &TableReference, spans: &[(String, Range<usize>)]) -> Refere
 pub(crate) fn table_name(table: &TableReference) -> String {
     match table {
         TableReference::Bare { table } => table.to_string(),
-        TableReference::Partial { schema, table } | TableReference::Full { schema, table, .. } => format!("{schema}.{table}"),
+        TableReference::Partial { schema, table } | TableReference::Full { schema, table, .. } => {
+            format!("{schema}.{table}")
+        }
     }
 }
 

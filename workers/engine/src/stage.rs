@@ -36,16 +36,23 @@ pub(crate) struct Staged {
 
 /// The plan with every column cast to the type that tables hold.
 pub(crate) fn as_published(plan: LogicalPlan) -> PlanResult<LogicalPlan> {
-    let plain = |field: &datafusion::arrow::datatypes::Field| types::published(field.data_type()).as_ref() == Some(field.data_type());
+    let plain = |field: &datafusion::arrow::datatypes::Field| {
+        types::published(field.data_type()).as_ref() == Some(field.data_type())
+    };
     let bare = plan.schema().iter().all(|(table, field)| table.is_none() && plain(field));
     if bare {
         return Ok(plan);
     }
-    let column = |(table, field): (Option<&datafusion::common::TableReference>, &Arc<datafusion::arrow::datatypes::Field>)| {
-        let column = Expr::Column((table, field.as_ref()).into());
-        let wanted = types::published(field.data_type()).unwrap_or_else(|| field.data_type().clone());
-        if wanted == *field.data_type() { column.alias(field.name()) } else { cast(column, wanted).alias(field.name()) }
-    };
+    let column =
+        |(table, field): (Option<&datafusion::common::TableReference>, &Arc<datafusion::arrow::datatypes::Field>)| {
+            let column = Expr::Column((table, field.as_ref()).into());
+            let wanted = types::published(field.data_type()).unwrap_or_else(|| field.data_type().clone());
+            if wanted == *field.data_type() {
+                column.alias(field.name())
+            } else {
+                cast(column, wanted).alias(field.name())
+            }
+        };
     let columns: Vec<Expr> = plan.schema().iter().map(column).collect();
     LogicalPlanBuilder::from(plan).project(columns)?.build()
 }
@@ -60,7 +67,8 @@ pub(crate) async fn stage(
     let physical = session.state.create_physical_plan(&plan).await.map_err(failure)?;
     let schema = physical.schema();
     let streams = execute_stream_partitioned(physical, session.state.task_ctx()).map_err(failure)?;
-    let mut staged = Staged { adds: vec![], rows: 0, bytes: 0, schema: schema.clone(), partition_by: partition_by.to_vec() };
+    let mut staged =
+        Staged { adds: vec![], rows: 0, bytes: 0, schema: schema.clone(), partition_by: partition_by.to_vec() };
     let target = std::num::NonZeroU64::new(FILE_BYTES_TARGET);
     let config =
         WriterConfig::new(schema, partition_by.to_vec(), None, target, Some(WRITE_ROWS), Default::default(), None);
@@ -94,7 +102,11 @@ pub(crate) async fn stage(
     Ok(staged)
 }
 
-async fn write(mut stream: SendableRecordBatchStream, mut writer: DeltaWriter, rows: Arc<AtomicU64>) -> Result<Vec<Add>, Failure> {
+async fn write(
+    mut stream: SendableRecordBatchStream,
+    mut writer: DeltaWriter,
+    rows: Arc<AtomicU64>,
+) -> Result<Vec<Add>, Failure> {
     while let Some(batch) = stream.next().await {
         let written = match batch {
             Ok(batch) if batch.num_rows() == 0 => continue,
@@ -117,7 +129,11 @@ async fn write(mut stream: SendableRecordBatchStream, mut writer: DeltaWriter, r
 pub(crate) async fn discard(table: &Table, staged: &Staged) {
     let store = table.log.object_store(None);
     for add in &staged.adds {
-        let _ = deltalake::datafusion::object_store::ObjectStoreExt::delete(&store, &deltalake::Path::from(add.path.as_str())).await;
+        let _ = deltalake::datafusion::object_store::ObjectStoreExt::delete(
+            &store,
+            &deltalake::Path::from(add.path.as_str()),
+        )
+        .await;
     }
     if let Some(folder) = &table.folder {
         // Only empty folders go: a table that was never published leaves nothing behind.
@@ -136,7 +152,9 @@ pub(crate) fn sync(table: &Table, staged: &Staged) -> Result<(), Failure> {
     for add in &staged.adds {
         let path = folder.join(&add.path);
         durable::sync_file(&path).map_err(|error| io("failed to sync", &path, &error))?;
-        folders.extend(path.ancestors().skip(1).take_while(|path| path.starts_with(folder)).map(std::path::Path::to_path_buf));
+        folders.extend(
+            path.ancestors().skip(1).take_while(|path| path.starts_with(folder)).map(std::path::Path::to_path_buf),
+        );
     }
     for path in folders {
         durable::sync_folder(&path).map_err(|error| io("failed to sync", &path, &error))?;
@@ -176,7 +194,10 @@ impl Staged {
     /// The files of one partition, its values filled in.
     fn part(&self, table: &Table, values: &[Option<String>], adds: &[&Add]) -> PlanResult<LogicalPlan> {
         let urls = adds.iter().map(|add| {
-            let url = table.url.join(&add.path).map_err(|error| datafusion::error::DataFusionError::External(Box::new(error)))?;
+            let url = table
+                .url
+                .join(&add.path)
+                .map_err(|error| datafusion::error::DataFusionError::External(Box::new(error)))?;
             ListingTableUrl::parse(url.as_str())
         });
         let stored = self.schema.fields().iter().filter(|field| !self.partition_by.contains(field.name()));
@@ -185,13 +206,15 @@ impl Staged {
         let config = ListingTableConfig::new_with_multi_paths(urls.collect::<PlanResult<Vec<_>>>()?);
         let files = ListingTable::try_new(config.with_listing_options(options).with_schema(stored))?;
         let scan = LogicalPlanBuilder::scan("staged", provider_as_source(Arc::new(files)), None)?;
-        let column = |field: &Arc<datafusion::arrow::datatypes::Field>| {
-            match self.partition_by.iter().position(|name| name == field.name()) {
-                None => Ok(ident(field.name())),
-                Some(index) => {
-                    let value = lit(ScalarValue::Utf8(values[index].clone()));
-                    Ok(value.cast_to(field.data_type(), &datafusion::common::DFSchema::empty())?.alias(field.name()))
-                }
+        let column = |field: &Arc<datafusion::arrow::datatypes::Field>| match self
+            .partition_by
+            .iter()
+            .position(|name| name == field.name())
+        {
+            None => Ok(ident(field.name())),
+            Some(index) => {
+                let value = lit(ScalarValue::Utf8(values[index].clone()));
+                Ok(value.cast_to(field.data_type(), &datafusion::common::DFSchema::empty())?.alias(field.name()))
             }
         };
         let columns = self.schema.fields().iter().map(column).collect::<PlanResult<Vec<_>>>()?;

@@ -23,13 +23,22 @@ pub(crate) fn word(kind: &DataType) -> String {
         DataType::Date32 | DataType::Date64 => "date".into(),
         DataType::Timestamp(_, None) => "timestamp".into(),
         DataType::Timestamp(_, Some(_)) => "timestamptz".into(),
-        DataType::Decimal32(p, s) | DataType::Decimal64(p, s) | DataType::Decimal128(p, s) => format!("decimal({p},{s})"),
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => "bytea".into(),
-        DataType::List(item) | DataType::LargeList(item) | DataType::ListView(item) | DataType::FixedSizeList(item, _) => {
+        DataType::Decimal32(p, s) | DataType::Decimal64(p, s) | DataType::Decimal128(p, s) => {
+            format!("decimal({p},{s})")
+        }
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
+            "bytea".into()
+        }
+        DataType::List(item)
+        | DataType::LargeList(item)
+        | DataType::ListView(item)
+        | DataType::FixedSizeList(item, _) => {
             format!("{}[]", nested_word(item.data_type()))
         }
         DataType::Struct(fields) => {
-            let field = |field: &FieldRef| format!("\"{}\" {}", field.name().replace('"', "\"\""), nested_word(field.data_type()));
+            let field = |field: &FieldRef| {
+                format!("\"{}\" {}", field.name().replace('"', "\"\""), nested_word(field.data_type()))
+            };
             format!("struct<{}>", fields.iter().map(field).collect::<Vec<_>>().join(", "))
         }
         other => other.to_string().to_lowercase(),
@@ -59,11 +68,14 @@ impl Engine {
             return Err(format!("`{word}` is not a type"));
         }
         let null = Expr::Value(ast::Value::Null.with_empty_span());
-        let cast = Expr::Cast { kind: ast::CastKind::Cast, expr: Box::new(null), data_type, array: false, format: None };
+        let cast =
+            Expr::Cast { kind: ast::CastKind::Cast, expr: Box::new(null), data_type, array: false, format: None };
         let expr = ast::ExprWithAlias { expr: cast, alias: None };
         let schema = DFSchema::empty();
         let planned = self.state.create_logical_expr_from_sql_expr(expr, &schema);
-        planned.and_then(|expr| expr.get_type(&schema)).map_err(|_| format!("`{word}` is not a type that tables can hold"))
+        planned
+            .and_then(|expr| expr.get_type(&schema))
+            .map_err(|_| format!("`{word}` is not a type that tables can hold"))
     }
 }
 
@@ -90,17 +102,22 @@ pub(crate) fn published(kind: &DataType) -> Option<DataType> {
     Some(match kind {
         kind if kind.is_integer() => DataType::Int64,
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => DataType::Utf8,
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => DataType::Binary,
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
+            DataType::Binary
+        }
         DataType::Float16 | DataType::Float32 => DataType::Float32,
         DataType::Float64 | DataType::Boolean => kind.clone(),
         DataType::Date32 | DataType::Date64 => DataType::Date32,
         DataType::Timestamp(_, None) => DataType::Timestamp(TimeUnit::Microsecond, None),
         DataType::Timestamp(_, Some(_)) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-        DataType::Decimal32(p, s) | DataType::Decimal64(p, s) | DataType::Decimal128(p, s) => DataType::Decimal128(*p, *s),
-        DataType::Dictionary(_, value) => published(value)?,
-        DataType::List(item) | DataType::LargeList(item) | DataType::ListView(item) | DataType::FixedSizeList(item, _) => {
-            DataType::List(published_field(item)?)
+        DataType::Decimal32(p, s) | DataType::Decimal64(p, s) | DataType::Decimal128(p, s) => {
+            DataType::Decimal128(*p, *s)
         }
+        DataType::Dictionary(_, value) => published(value)?,
+        DataType::List(item)
+        | DataType::LargeList(item)
+        | DataType::ListView(item)
+        | DataType::FixedSizeList(item, _) => DataType::List(published_field(item)?),
         DataType::Struct(fields) => {
             DataType::Struct(fields.iter().map(published_field).collect::<Option<Vec<_>>>()?.into())
         }

@@ -87,7 +87,11 @@ fn output_columns(plan: &LogicalPlan, query: &Query) -> Result<(), Problem> {
         if types::published(field.data_type()).is_none() {
             let kind = types::word(field.data_type());
             let hint = "cast it to a type that tables can hold, such as varchar or bigint".to_string();
-            return problem(codes::UNSUPPORTED_TYPE, format!("column `{name}` has type {kind}, which cannot be published"), hint);
+            return problem(
+                codes::UNSUPPORTED_TYPE,
+                format!("column `{name}` has type {kind}, which cannot be published"),
+                hint,
+            );
         }
     }
     Ok(())
