@@ -57,6 +57,8 @@ codes! {
     CYCLE = "E406" "tasks that wait for each other";
     EMPTY_COMMAND = "E407" "a command without a program";
     SQL_FILE_MISSING = "E408" "an SQL file that cannot be read";
+    NO_DATASET = "E409" "a task that makes no dataset";
+    ARTIFACT_PATH = "E410" "an artifact outside the task's folder";
 
     SQL_SYNTAX = "E501" "text that is not SQL";
     UNKNOWN_TABLE = "E502" "a table that does not exist";

@@ -30,14 +30,18 @@ pub fn variable(name: &str) -> String {
     name.chars().map(letter).collect()
 }
 
-/// The candidate that was probably meant by `given`, if one is near enough.
+/// The candidate that was probably meant by `given`, if one is near enough: a slip or two away, or longer or shorter
+/// at its end.
 pub fn nearest<'c>(given: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     let wanted = given.to_lowercase();
-    let letters = wanted.chars().count();
     let near = candidates.into_iter().filter_map(|candidate| {
-        let distance = strsim::osa_distance(&wanted, &candidate.to_lowercase());
-        let longest = letters.max(candidate.chars().count());
-        (distance < longest && distance <= longest.div_ceil(3)).then_some((distance, candidate))
+        let known = candidate.to_lowercase();
+        let distance = strsim::osa_distance(&wanted, &known);
+        let longest = wanted.chars().count().max(known.chars().count());
+        let slip = distance < longest && distance <= (longest / 3).max(1);
+        let shortest = wanted.len().min(known.len());
+        let extended = shortest >= 3 && (wanted.starts_with(&known) || known.starts_with(&wanted));
+        (slip || extended).then_some((distance, candidate))
     });
     near.min().map(|(_, candidate)| candidate)
 }
@@ -47,7 +51,8 @@ pub fn suggest<'c>(given: &str, candidates: impl IntoIterator<Item = &'c str> + 
     if let Some(near) = nearest(given, candidates.clone()) {
         return Some(format!("did you mean `{near}`?"));
     }
-    list(candidates).map(|names| format!("expected one of {names}"))
+    let one_of = if candidates.clone().into_iter().nth(1).is_some() { "one of " } else { "" };
+    list(candidates).map(|names| format!("expected {one_of}{names}"))
 }
 
 /// The names in backticks, at most twelve of them. `None` when there are none.
@@ -84,6 +89,7 @@ mod tests {
         assert_eq!(nearest("comand", keys), Some("command"));
         assert_eq!(nearest("OUTPUT", keys), Some("output"));
         assert_eq!(nearest("ouptut", keys), Some("output"));
+        assert_eq!(nearest("commands_to_run", keys), Some("command"));
         assert_eq!(nearest("query", keys), None);
         assert_eq!(nearest("x", keys), None);
         assert_eq!(nearest("", keys), None);

@@ -66,6 +66,16 @@ impl Flow {
         inside::locate(&self.text, value, part).unwrap_or_else(|| value.span())
     }
 
+    /// The task of this name.
+    pub fn task(&self, name: &str) -> Option<&Spanned<Task>> {
+        self.tasks.get(&Spanned::new(0..0, name.to_owned()))
+    }
+
+    /// The source of this name.
+    pub fn source(&self, name: &str) -> Option<&Spanned<Source>> {
+        self.sources.get(&Spanned::new(0..0, name.to_owned()))
+    }
+
     /// The tasks by name, in the order of the file.
     pub fn tasks_in_order(&self) -> Vec<(&str, &Spanned<Task>)> {
         in_order(&self.tasks)
@@ -264,6 +274,41 @@ pub enum Format {
     Delta,
 }
 
+impl Source {
+    /// The format: as written, or else as the name of the file says, past endings for compression.
+    pub fn format(&self) -> Option<Format> {
+        self.format.as_ref().map(|format| *format.get_ref()).or_else(|| Format::of_name(self.path.get_ref()))
+    }
+}
+
+impl Format {
+    /// All of them.
+    pub const ALL: [Format; 5] = [Format::Csv, Format::Json, Format::Parquet, Format::Avro, Format::Delta];
+
+    /// The word of the flow file.
+    pub fn word(self) -> &'static str {
+        match self {
+            Format::Csv => "csv",
+            Format::Json => "json",
+            Format::Parquet => "parquet",
+            Format::Avro => "avro",
+            Format::Delta => "delta",
+        }
+    }
+
+    /// The format that the ending of a path tells. `.ndjson` and `.jsonl` are `json`; `.gz`, `.zst` and `.bz2` are
+    /// looked past.
+    pub fn of_name(path: &str) -> Option<Format> {
+        let path = path.trim_end_matches('/').to_ascii_lowercase();
+        let plain = [".gz", ".zst", ".bz2"].iter().find_map(|ending| path.strip_suffix(ending)).unwrap_or(&path);
+        let (_, ending) = plain.rsplit_once('.')?;
+        match ending {
+            "ndjson" | "jsonl" => Some(Format::Json),
+            _ => Format::ALL.into_iter().find(|format| format.word() == ending),
+        }
+    }
+}
+
 /// A node of the graph. Its kind is given by the one key that names it (`sql`, `sql_file`, `command`) or by `kind`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -322,6 +367,39 @@ pub struct Task {
     /// How long the process may take to end after SIGTERM; overrides `defaults.kill_grace`.
     #[schemars(with = "Option<String>")]
     pub kill_grace: Option<Spanned<String>>,
+}
+
+impl Task {
+    /// The keys that name a kind and are given, each with its kind and place.
+    pub fn kinds(&self) -> Vec<(&'static str, &str, Span)> {
+        let sql = self.sql.as_ref().map(|sql| ("sql", "sql", sql.span()));
+        let sql_file = self.sql_file.as_ref().map(|file| ("sql_file", "sql", file.span()));
+        let command = self.command.as_ref().map(|command| ("command", "command", command.span()));
+        let kind = self.kind.as_ref().map(|kind| ("kind", kind.get_ref().as_str(), kind.span()));
+        [sql, sql_file, command, kind].into_iter().flatten().collect()
+    }
+
+    /// The kind, if exactly one is given: `sql` (also for `sql_file`), `command`, or the word of `kind`.
+    pub fn kind(&self) -> Option<&str> {
+        match self.kinds()[..] {
+            [(_, kind, _)] => Some(kind),
+            _ => None,
+        }
+    }
+
+    /// The format of the files that a command leaves as its dataset.
+    pub fn format(&self) -> Option<Format> {
+        Some(*self.output.as_ref()?.get_ref().format.as_ref()?.get_ref())
+    }
+
+    /// Whether nothing but ordering comes out of it: a noop, or a command without `output.format` and `schema`.
+    pub fn makes_nothing(&self) -> bool {
+        match self.kind() {
+            Some("noop") => true,
+            Some("command") => self.format().is_none() && self.schema.is_none(),
+            _ => false,
+        }
+    }
 }
 
 /// How a dataset is published.
@@ -448,6 +526,16 @@ pub struct References {
     /// `dataset.column`, or `flow.dataset.column`.
     #[schemars(with = "String")]
     pub to: Spanned<String>,
+}
+
+impl References {
+    /// The dataset (`dataset` or `flow.dataset`) and the column. `None` if the text has another shape.
+    pub fn target(&self) -> Option<(&str, &str)> {
+        let (dataset, column) = self.to.get_ref().rsplit_once('.')?;
+        let parts = dataset.split('.').count();
+        let named = dataset.split('.').chain([column]).all(|part| !part.trim().is_empty());
+        (named && parts <= 2).then_some((dataset, column))
+    }
 }
 
 #[derive(Clone, Debug, Deserialize, JsonSchema)]

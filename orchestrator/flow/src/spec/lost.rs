@@ -14,6 +14,11 @@ impl Lost {
         self.0.iter().any(|lost| lost.len() <= path.len() && lost.iter().zip(path).all(|(a, b)| a == b))
     }
 
+    /// Whether a whole part of the flow was lost, such as one with an unknown name.
+    pub(crate) fn has_top_level(&self) -> bool {
+        self.0.iter().any(|lost| lost.len() == 1 && lost[0] != "name")
+    }
+
     /// Whether `path`, something around it or something inside it was lost: what is left of it may be incomplete.
     pub fn touches(&self, path: &[&str]) -> bool {
         self.0.iter().any(|lost| lost.iter().zip(path).all(|(a, b)| a == b))

@@ -55,7 +55,11 @@ fn not_toml(error: &Error, text: &str) -> Diagnostic {
             format!("the text that begins with `{quote}` does not end"),
         );
     }
-    Diagnostic::error(codes::TOML_SYNTAX, span, message)
+    if let Some(told) = message.strip_suffix(", expected literal string") {
+        return Diagnostic::error(codes::TOML_SYNTAX, span, told).hint("put the text between quotes");
+    }
+    let hint = message.contains("escaped value").then(|| "in single quotes a backslash is a backslash".to_owned());
+    Diagnostic::error(codes::TOML_SYNTAX, span, message).maybe_hint(hint)
 }
 
 fn duplicate(error: &Error, text: &str) -> Diagnostic {

@@ -1,0 +1,74 @@
+//! Schedule, retries and durations.
+
+use toml::Spanned;
+
+use crate::codes;
+use crate::diagnostic::Diagnostic;
+use crate::duration;
+use crate::schedule;
+use crate::spec::{Flow, Retry};
+
+/// The most tries a task may have.
+const ATTEMPTS_MAX: i64 = 1_000;
+
+pub(super) fn check(flow: &Flow, found: &mut Vec<Diagnostic>) {
+    if let Some(schedule) = &flow.schedule {
+        let cron = &schedule.get_ref().cron;
+        if let Err((message, hint)) = schedule::cron(cron.get_ref()) {
+            found.push(Diagnostic::error(codes::BAD_CRON, cron.span(), message).maybe_hint(hint));
+        }
+        if let Some(zone) = &schedule.get_ref().timezone
+            && let Err(hint) = schedule::timezone(zone.get_ref())
+        {
+            let message = format!("there is no time zone `{}`", zone.get_ref());
+            let hint = hint.unwrap_or_else(|| "use an IANA name such as `Europe/Berlin`".to_owned());
+            found.push(Diagnostic::error(codes::UNKNOWN_TIMEZONE, zone.span(), message).hint(hint));
+        }
+    }
+    times(&flow.defaults.timeout, &flow.defaults.kill_grace, found);
+    retry(&flow.defaults.retry, found);
+}
+
+/// The limits on how long an attempt, and its end, may take.
+pub(super) fn times(
+    timeout: &Option<Spanned<String>>,
+    kill_grace: &Option<Spanned<String>>,
+    found: &mut Vec<Diagnostic>,
+) {
+    if length(timeout, found) == Some(0)
+        && let Some(timeout) = timeout
+    {
+        let hint = "leave `timeout` out for no limit";
+        found.push(Diagnostic::error(codes::OUT_OF_RANGE, timeout.span(), "a timeout must not be zero").hint(hint));
+    }
+    length(kill_grace, found);
+}
+
+pub(super) fn retry(retry: &Retry, found: &mut Vec<Diagnostic>) {
+    if let Some(attempts) = &retry.attempts
+        && !(1..=ATTEMPTS_MAX).contains(attempts.get_ref())
+    {
+        let message = format!("`attempts` must be between 1 and {ATTEMPTS_MAX}, not {}", attempts.get_ref());
+        let hint = "it counts all tries, the first included";
+        found.push(Diagnostic::error(codes::OUT_OF_RANGE, attempts.span(), message).hint(hint));
+    }
+    let delay = length(&retry.delay, found);
+    let longest = length(&retry.max_delay, found);
+    if let (Some(delay), Some(longest), Some(spec)) = (delay, longest, &retry.max_delay)
+        && longest < delay
+    {
+        let message = format!("`max_delay` is shorter than the `delay` of {}", duration::display(delay));
+        found.push(Diagnostic::error(codes::OUT_OF_RANGE, spec.span(), message));
+    }
+}
+
+/// The milliseconds of a duration that is given and right.
+fn length(text: &Option<Spanned<String>>, found: &mut Vec<Diagnostic>) -> Option<u64> {
+    let text = text.as_ref()?;
+    duration::parse(text.get_ref())
+        .map_err(|message| {
+            let hint = "write it like `500ms`, `2s`, `5m`, `1h30m` or `7d`";
+            found.push(Diagnostic::error(codes::BAD_DURATION, text.span(), message).hint(hint));
+        })
+        .ok()
+}
