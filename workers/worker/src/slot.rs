@@ -5,6 +5,7 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
+use flow::duration;
 use flow::plan::Task;
 use flow::wire::{Assignment, Ending, Failure};
 use tokio::sync::watch;
@@ -115,34 +116,6 @@ fn panic_text(payload: Box<dyn Any + Send>) -> String {
 }
 
 fn too_long(task: &Task) -> Failure {
-    let limit = duration_text(task.timeout_ms.unwrap_or_default());
+    let limit = duration::display(task.timeout_ms.unwrap_or_default());
     Failure::user(format!("took longer than {limit}; `timeout` of task `{}` sets the limit", task.name)).retryable()
-}
-
-/// A duration as a flow file writes it, such as `1h30m` or `500ms`.
-fn duration_text(ms: u64) -> String {
-    const UNITS: [(u64, &str); 5] = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s"), (1, "ms")];
-    let mut rest = ms;
-    let mut text = String::new();
-    for (size, unit) in UNITS {
-        if rest >= size {
-            text += &format!("{}{unit}", rest / size);
-            rest %= size;
-        }
-    }
-    if text.is_empty() { "0ms".to_owned() } else { text }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::duration_text;
-
-    #[test]
-    fn durations_read_as_they_are_written() {
-        let cases = [(0, "0ms"), (500, "500ms"), (2_000, "2s"), (1_800_000, "30m"), (5_400_000, "1h30m")];
-        for (ms, text) in cases {
-            assert_eq!(duration_text(ms), text);
-        }
-        assert_eq!(duration_text(7 * 86_400_000), "7d");
-    }
 }

@@ -1,0 +1,81 @@
+//! What a command finds in its environment, besides what flowctl itself was given.
+//!
+//! | variable | value |
+//! |---|---|
+//! | `FLOWCTL_RUN_ID`, `FLOWCTL_TASK`, `FLOWCTL_ATTEMPT` | which attempt this is; attempts count from 1 |
+//! | `FLOWCTL_IDEMPOTENCY_KEY` | `<run id>.<task>`: the same for every attempt of the task in this run |
+//! | `FLOWCTL_PARAM_NAME` | a parameter as text |
+//! | `FLOWCTL_INPUT_NAME` | the folder of Parquet files that holds an input |
+//! | `FLOWCTL_OUTPUT_DIR` | an empty folder for what the command makes |
+//! | `FLOWCTL_LOGICAL_TIME` | the nominal instant of the run, RFC 3339 in UTC, if it has one |
+//! | `TRACEPARENT` | W3C trace context: the run is the trace, the attempt the parent span |
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use flow::plan::Plan;
+use flow::value::Value;
+use flow::view::rfc3339;
+use flow::wire::Assignment;
+
+/// A variable's name and value.
+pub type Variable = (String, OsString);
+
+/// The variables of an attempt.
+pub fn variables(assignment: &Assignment, inputs: &BTreeMap<String, PathBuf>, output_dir: &Path) -> Vec<Variable> {
+    let Assignment { run_id, plan, attempt, .. } = assignment;
+    let task = &plan.tasks[assignment.task].name;
+    let mut all = given(plan);
+    all.extend([
+        ("FLOWCTL_RUN_ID".to_owned(), run_id.into()),
+        ("FLOWCTL_TASK".to_owned(), task.into()),
+        ("FLOWCTL_ATTEMPT".to_owned(), attempt.to_string().into()),
+        ("FLOWCTL_IDEMPOTENCY_KEY".to_owned(), format!("{run_id}.{task}").into()),
+        ("FLOWCTL_OUTPUT_DIR".to_owned(), output_dir.into()),
+        ("TRACEPARENT".to_owned(), trace_parent(run_id, task, *attempt).into()),
+    ]);
+    all.extend(inputs.iter().map(|(name, path)| (upper("FLOWCTL_INPUT_", name), path.into())));
+    all
+}
+
+/// The variables that are the same whenever the flow runs with the same parameters and logical time.
+pub fn given(plan: &Plan) -> Vec<Variable> {
+    let param = |(name, value): (&String, &Value)| (upper("FLOWCTL_PARAM_", name), value.to_string().into());
+    let mut all: Vec<Variable> = plan.params.iter().map(param).collect();
+    all.extend(plan.logical_time.map(|time| ("FLOWCTL_LOGICAL_TIME".to_owned(), rfc3339(time).into())));
+    all
+}
+
+/// Whether a variable that flowctl itself was given says something about another attempt: that of a
+/// flow whose command runs flowctl.
+pub fn is_stale(name: &str) -> bool {
+    const EXACT: [&str; 8] = [
+        "FLOWCTL_RUN_ID",
+        "FLOWCTL_TASK",
+        "FLOWCTL_ATTEMPT",
+        "FLOWCTL_IDEMPOTENCY_KEY",
+        "FLOWCTL_OUTPUT_DIR",
+        "FLOWCTL_LOGICAL_TIME",
+        "TRACEPARENT",
+        "TRACESTATE",
+    ];
+    EXACT.contains(&name) || name.starts_with("FLOWCTL_PARAM_") || name.starts_with("FLOWCTL_INPUT_")
+}
+
+fn upper(prefix: &str, name: &str) -> String {
+    let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_uppercase() } else { '_' };
+    prefix.chars().chain(name.chars().map(plain)).collect()
+}
+
+/// <https://www.w3.org/TR/trace-context/#traceparent-header>, sampled.
+fn trace_parent(run_id: &str, task: &str, attempt: u32) -> String {
+    let digits: String = run_id.chars().filter(|letter| *letter != '-').collect();
+    let is_uuid = digits.len() == 32 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let trace = if is_uuid { digits.to_ascii_lowercase() } else { hash(run_id, 32) };
+    format!("00-{trace}-{}-01", hash(&format!("{run_id}/{task}/{attempt}"), 16))
+}
+
+fn hash(text: &str, digits: usize) -> String {
+    blake3::hash(text.as_bytes()).to_hex()[..digits].to_owned()
+}
