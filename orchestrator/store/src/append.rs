@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use flow::Time;
-use flow::plan::{Plan, TaskId};
-use flow::run::{Event, Record, Run, RunState, TaskState};
+use flow::plan::TaskId;
+use flow::run::{Event, Record, Run, TaskState};
 
 use crate::Store;
 use crate::datasets;
@@ -13,55 +12,10 @@ use crate::error::{Error, Kind};
 use crate::row::{Arg, word};
 use crate::runs::json;
 
-/// What follows from a run's events for the run itself.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RunRow {
-    pub state: RunState,
-    pub started_at: Option<Time>,
-    pub finished_at: Option<Time>,
-    pub error: Option<String>,
-}
-
-impl RunRow {
-    pub fn of(run: &Run) -> Self {
-        RunRow {
-            state: run.state(),
-            started_at: run.started_at(),
-            finished_at: run.finished_at(),
-            error: run.error().map(str::to_owned),
-        }
-    }
-}
-
-/// What follows from a run's events for one task.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TaskRow {
-    pub task: String,
-    pub state: TaskState,
-    pub attempts: u32,
-    pub cached: bool,
-    pub started_at: Option<Time>,
-    pub finished_at: Option<Time>,
-}
-
-impl TaskRow {
-    pub fn of(run: &Run, id: TaskId) -> Self {
-        let standing = run.task(id);
-        TaskRow {
-            task: run.plan().tasks[id].name.clone(),
-            state: standing.state,
-            attempts: standing.attempts,
-            cached: standing.outcome.is_some_and(|outcome| outcome.cached),
-            started_at: standing.started_at,
-            finished_at: standing.finished_at,
-        }
-    }
-}
-
 impl Store {
-    /// Makes durable, in one transaction: the records, which follow each other without gaps, the
-    /// rows of the tasks they changed, the row of the run, and the datasets they published. A closed
-    /// run loses its lease.
+    /// Makes durable, in one transaction: the records, which follow each other without gaps, what
+    /// follows from them for the run and the tasks they name, and the datasets they published. `run`
+    /// is the state with the records applied. A closed run loses its lease.
     ///
     /// Answers the records as recorded: attempts of tasks that publish carry their token.
     ///
@@ -69,30 +23,23 @@ impl Store {
     ///
     /// [`Kind::Conflict`] if the journal does not end where the records begin; nothing was written.
     /// [`Kind::Unknown`] if the connection broke during the commit; ask [`Store::settle`].
-    pub async fn append(
-        &self,
-        plan: &Plan,
-        records: Vec<Record>,
-        tasks: &[TaskRow],
-        run: &RunRow,
-    ) -> Result<Vec<Record>, Error> {
+    pub async fn append(&self, run: &Run, records: Vec<Record>) -> Result<Vec<Record>, Error> {
         let (Some(first), Some(last)) = (records.first(), records.last()) else { return Ok(records) };
-        let run_id = first.run_id.clone();
         let args = [
-            run_id.as_str().into(),
+            run.id().into(),
             first.seq.saturating_sub(1).into(),
             last.seq.into(),
-            word(run.state).into(),
-            run.started_at.into(),
-            run.finished_at.into(),
-            run.error.as_deref().into(),
+            word(run.state()).into(),
+            run.started_at().into(),
+            run.finished_at().into(),
+            run.error().into(),
         ];
         let mut tx = self.db.begin().await?;
         if tx.execute(include_str!("../sql/append_run.sql"), &args).await? == 0 {
-            let message = format!("append to run {run_id}: its journal has grown meanwhile");
+            let message = format!("append to run {}: its journal has grown meanwhile", run.id());
             return Err(Error::new(Kind::Conflict, message));
         }
-        let records = write(&mut tx, plan, records, tasks).await?;
+        let records = write(&mut tx, run, records).await?;
         tx.commit().await?;
         Ok(records)
     }
@@ -116,30 +63,24 @@ impl Store {
 }
 
 /// Puts the records into the journal, and what follows from them beside it.
-pub(crate) async fn write(
-    tx: &mut Tx<'_>,
-    plan: &Plan,
-    mut records: Vec<Record>,
-    tasks: &[TaskRow],
-) -> Result<Vec<Record>, Error> {
-    let Some(run_id) = records.first().map(|record| record.run_id.clone()) else { return Ok(records) };
-    issue_tokens(tx, plan, &mut records).await?;
+pub(crate) async fn write(tx: &mut Tx<'_>, run: &Run, mut records: Vec<Record>) -> Result<Vec<Record>, Error> {
+    issue_tokens(tx, run, &mut records).await?;
     insert_events(tx, &records).await?;
-    upsert_tasks(tx, &run_id, tasks).await?;
+    upsert_tasks(tx, run, &records).await?;
     datasets::publish(tx, &records).await?;
-    if records.last().is_some_and(|last| matches!(last.event, Event::RunClosed { .. })) {
-        tx.execute(include_str!("../sql/lease_drop.sql"), &[run_id.into()]).await?;
+    if run.state().is_terminal() {
+        tx.execute(include_str!("../sql/lease_drop.sql"), &[run.id().into()]).await?;
     }
     Ok(records)
 }
 
 /// Every attempt that may publish gets a number higher than all before it for its dataset. Several
 /// attempts at one dataset in one batch take a round each.
-async fn issue_tokens(tx: &mut Tx<'_>, plan: &Plan, records: &mut [Record]) -> Result<(), Error> {
+async fn issue_tokens(tx: &mut Tx<'_>, run: &Run, records: &mut [Record]) -> Result<(), Error> {
     let mut waiting: BTreeMap<&str, VecDeque<&mut u64>> = BTreeMap::new();
     for record in records {
         let Event::TaskStarted { task, token, .. } = &mut record.event else { continue };
-        let output = plan.task_id(task).and_then(|id| plan.tasks[id].output.as_ref());
+        let output = run.plan().task_id(task).and_then(|id| run.plan().tasks[id].output.as_ref());
         if let Some(output) = output.filter(|output| !output.view) {
             waiting.entry(&output.dataset).or_default().push_back(token);
         }
@@ -157,24 +98,32 @@ async fn issue_tokens(tx: &mut Tx<'_>, plan: &Plan, records: &mut [Record]) -> R
     Ok(())
 }
 
-/// Of several rows of one task the last counts.
-async fn upsert_tasks(tx: &mut Tx<'_>, run_id: &str, tasks: &[TaskRow]) -> Result<(), Error> {
-    let mut seen = BTreeSet::new();
-    let last = tasks.iter().rev().filter(|row| seen.insert(row.task.as_str()));
-    let row = |row: &'_ TaskRow| -> [Arg<'static>; 7] {
-        [
-            run_id.to_owned().into(),
-            row.task.clone().into(),
-            word(row.state).into(),
-            row.attempts.into(),
-            row.cached.into(),
-            row.started_at.into(),
-            row.finished_at.into(),
-        ]
-    };
-    let rows: Vec<[Arg<'static>; 7]> = last.map(row).collect();
+async fn upsert_tasks(tx: &mut Tx<'_>, run: &Run, records: &[Record]) -> Result<(), Error> {
+    let named = records.iter().filter_map(|record| record.event.task());
+    let mut ids: BTreeSet<TaskId> = named.filter_map(|(task, _)| run.plan().task_id(task)).collect();
+    if run.state().is_terminal() {
+        // The end of the run is the end of what was running or about to be tried again.
+        let standings = (0..run.plan().tasks.len()).map(|id| (id, run.task(id)));
+        let broken_off = standings.filter(|(_, task)| task.attempts > 0 && task.state != TaskState::Succeeded);
+        ids.extend(broken_off.map(|(id, _)| id));
+    }
+    let rows: Vec<[Arg<'_>; 7]> = ids.into_iter().map(|id| task_row(run, id)).collect();
     tx.bulk(include_str!("../sql/append_tasks.sql"), &rows).await?;
     Ok(())
+}
+
+/// What follows from the events of a task: the columns of `tasks`.
+pub(crate) fn task_row(run: &Run, id: TaskId) -> [Arg<'_>; 7] {
+    let standing = run.task(id);
+    [
+        run.id().into(),
+        run.plan().tasks[id].name.as_str().into(),
+        word(standing.state).into(),
+        standing.attempts.into(),
+        standing.outcome.is_some_and(|outcome| outcome.cached).into(),
+        standing.started_at.into(),
+        standing.finished_at.into(),
+    ]
 }
 
 pub(crate) async fn insert_events(tx: &mut Tx<'_>, records: &[Record]) -> Result<(), Error> {

@@ -17,7 +17,6 @@ mod open;
 mod row;
 mod runs;
 
-pub use append::{RunRow, TaskRow};
 pub use datasets::{Dataset, Version};
 pub use error::{Error, Kind};
 pub use files::FileHash;

@@ -2,12 +2,11 @@
 
 use flow::Time;
 use flow::plan::Plan;
-use flow::run::{Event, Record, RunState};
+use flow::run::{Event, Record, Run, RunState};
 use flow::wire::Pins;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::append::{RunRow, TaskRow};
 use crate::db::Tx;
 use crate::error::{Error, Kind};
 use crate::row::{Arg, Row, word};
@@ -25,14 +24,10 @@ pub enum Origin {
     Schedule,
 }
 
-/// A run to be made.
+/// A run to be made: what its state does not say.
 #[derive(Clone, Debug)]
 pub struct NewRun<'a> {
-    pub run_id: &'a str,
-    pub plan: &'a Plan,
     pub pins: &'a Pins,
-    /// The parameters as typed JSON values, by name.
-    pub params: &'a Map<String, Value>,
     pub created_at: Time,
     pub origin: Origin,
     /// Whether unchanged tasks run all the same.
@@ -82,33 +77,28 @@ pub struct Loaded {
 
 impl Store {
     /// Makes durable, in one transaction: the run, its plan and the plan's lineage (each once per
-    /// plan), its first events with what follows from them, and its driver's lease.
-    pub async fn create(
-        &self,
-        new: &NewRun<'_>,
-        records: Vec<Record>,
-        tasks: &[TaskRow],
-        run: &RunRow,
-    ) -> Result<Created, Error> {
+    /// plan), its first events with what follows from them, and its driver's lease. `run` is the
+    /// state with the records applied.
+    pub async fn create(&self, new: &NewRun<'_>, run: &Run, records: Vec<Record>) -> Result<Created, Error> {
         let mut tx = self.db.begin().await?;
-        let hash = insert_plan(&mut tx, new.plan).await?;
-        if insert_run(&mut tx, new, &hash, records.len() as u64, run).await? == 0 {
+        let hash = insert_plan(&mut tx, run.plan()).await?;
+        if insert_run(&mut tx, new, run, &hash, records.len() as u64).await? == 0 {
             drop(tx);
-            return self.existing(new).await;
+            return self.existing(run).await;
         }
-        let records = append::write(&mut tx, new.plan, records, tasks).await?;
+        let records = append::write(&mut tx, run, records).await?;
         if let Some((holder, lease_ms)) = new.lease {
-            leases::take(&mut tx, new.run_id, holder, lease_ms).await?;
+            leases::take(&mut tx, run.id(), holder, lease_ms).await?;
         }
         tx.commit().await?;
         Ok(Created::New(records))
     }
 
-    async fn existing(&self, new: &NewRun<'_>) -> Result<Created, Error> {
-        let args = [new.plan.flow.as_str().into(), new.plan.logical_time.into()];
+    async fn existing(&self, run: &Run) -> Result<Created, Error> {
+        let args = [run.plan().flow.as_str().into(), run.plan().logical_time.into()];
         match self.db.read(include_str!("../sql/scheduled.sql"), &args).await?.into_iter().next() {
             Some(mut row) => Ok(Created::Existing { run_id: row.text()? }),
-            None => Err(Error::new(Kind::Conflict, format!("make the run {}: it exists", new.run_id))),
+            None => Err(Error::new(Kind::Conflict, format!("make the run {}: it exists", run.id()))),
         }
     }
 
@@ -194,23 +184,24 @@ async fn insert_plan(tx: &mut Tx<'_>, plan: &Plan) -> Result<String, Error> {
     Ok(hash)
 }
 
-async fn insert_run(tx: &mut Tx<'_>, new: &NewRun<'_>, hash: &str, seq: u64, run: &RunRow) -> Result<u64, Error> {
+async fn insert_run(tx: &mut Tx<'_>, new: &NewRun<'_>, run: &Run, hash: &str, seq: u64) -> Result<u64, Error> {
+    let plan = run.plan();
     let args = [
-        new.run_id.into(),
-        new.plan.flow.as_str().into(),
+        run.id().into(),
+        plan.flow.as_str().into(),
         hash.into(),
         json(new.pins)?.into(),
-        json(new.params)?.into(),
-        new.plan.logical_time.into(),
+        json(&flow::view::params(&plan.params))?.into(),
+        plan.logical_time.into(),
         word(new.origin).into(),
         new.force.into(),
         new.retry_of.into(),
         new.created_at.into(),
         seq.into(),
-        word(run.state).into(),
-        run.started_at.into(),
-        run.finished_at.into(),
-        run.error.as_deref().into(),
+        word(run.state()).into(),
+        run.started_at().into(),
+        run.finished_at().into(),
+        run.error().into(),
     ];
     tx.execute(include_str!("../sql/create.sql"), &args).await
 }

@@ -1,10 +1,10 @@
 //! Runs and their events.
 
 use flow::run::{Event, RunState};
-use flow::wire::{Failure, Outcome};
-use store::{Created, Kind, Origin, RunRow};
+use flow::wire::{Failure, Outcome, Pins};
+use store::{Created, Kind, NewRun, Origin};
 
-use crate::world::{Driver, SETTINGS, Settings, World, plan, published, started, succeeded, token};
+use crate::world::{Driver, World, new_run, plan, published, started, succeeded, token};
 
 crate::on_both!(
     what_is_appended_is_loaded,
@@ -78,7 +78,7 @@ async fn of_many_writers_one_wins(world: World) {
                 let at = 5_000;
                 let event = Event::CancelRequested { by: format!("writer {writer}") };
                 let record = flow::run::Record { run_id: "r1".into(), seq: seq + 1, at, event };
-                match store.append(run.plan(), vec![record], &[], &RunRow::of(&run)).await {
+                match store.append(&run, vec![record]).await {
                     Ok(_) => 1,
                     Err(error) if error.kind == Kind::Conflict => 0,
                     Err(error) => panic!("{error}"),
@@ -117,16 +117,18 @@ async fn a_retry_in_one_batch_gets_a_token_of_its_own(world: World) {
 
 async fn a_scheduled_run_is_made_once(world: World) {
     let store = world.open().await;
-    let scheduled = Settings { origin: Origin::Schedule, ..SETTINGS };
+    let pins = Pins::default();
+    let scheduled = NewRun { origin: Origin::Schedule, ..new_run(&pins) };
     let mut plan = plan();
     plan.logical_time = Some(86_400_000);
     let mut first = Driver::new(&plan, "r1");
     first.fact(Event::RunCreated).create_as(&store, &scheduled).await;
     let mut again = Driver::new(&plan, "r2");
-    let answer = again.fact(Event::RunCreated).try_create(&store, &scheduled).await;
+    let batch = again.fact(Event::RunCreated).batch();
+    let answer = store.create(&scheduled, &again.run, batch.clone()).await.unwrap();
     assert_eq!(answer, Created::Existing { run_id: "r1".into() });
     assert_eq!(store.runs(None, None, 10).await.unwrap().len(), 1);
-    let by_hand = again.try_create(&store, &SETTINGS).await;
+    let by_hand = store.create(&new_run(&pins), &again.run, batch).await.unwrap();
     assert!(matches!(by_hand, Created::New(_)), "only scheduled runs are unique by logical time");
 }
 
@@ -150,7 +152,7 @@ async fn runs_are_listed_newest_first(world: World) {
     for (id, created_at) in [("r1", 5), ("r2", 9), ("r3", 7)] {
         let mut driver = Driver::new(&plan(), id);
         driver.fact(Event::RunCreated);
-        driver.create_as(&store, &Settings { created_at, ..SETTINGS }).await;
+        driver.create_as(&store, &NewRun { created_at, ..new_run(&Pins::default()) }).await;
         if id == "r3" {
             driver.fact(Event::RunStarted).append(&store).await.unwrap();
         }
@@ -200,6 +202,7 @@ async fn a_lease_keeps_others_out_until_it_expires(world: World) {
 
 async fn a_run_without_a_driver_is_abandoned(world: World) {
     let store = world.open().await;
+    let pins = Pins::default();
     let ways = [
         ("expired", Origin::Run, Some(("me", 0))),
         ("never", Origin::Run, None),
@@ -209,7 +212,7 @@ async fn a_run_without_a_driver_is_abandoned(world: World) {
     ];
     for (id, origin, lease) in ways {
         let mut driver = Driver::new(&plan(), id);
-        driver.fact(Event::RunCreated).create_as(&store, &Settings { origin, lease, ..SETTINGS }).await;
+        driver.fact(Event::RunCreated).create_as(&store, &NewRun { origin, lease, ..new_run(&pins) }).await;
         if id == "closed" {
             driver.fact(Event::RunClosed { state: RunState::Failed, error: None }).append(&store).await.unwrap();
         }
@@ -224,7 +227,7 @@ async fn an_unknown_outcome_is_settled_by_the_tail(world: World) {
     driver.create(&store).await;
     let handed_in = driver.fact(started("a", 1)).batch();
     assert_eq!(store.settle(&handed_in).await.unwrap(), None);
-    let recorded = store.append(driver.run.plan(), handed_in.clone(), &[], &RunRow::of(&driver.run)).await.unwrap();
+    let recorded = store.append(&driver.run, handed_in.clone()).await.unwrap();
     assert_eq!(store.settle(&handed_in).await.unwrap(), Some(recorded));
     let mut other = handed_in;
     other[0].at += 1;

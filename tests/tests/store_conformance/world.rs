@@ -9,7 +9,7 @@ use flow::plan::{Need, Output, Plan, Task};
 use flow::run::{Event, Record, Run};
 use flow::spec::Mode;
 use flow::wire::{Outcome, Pins};
-use store::{Created, NewRun, Origin, RunRow, Store, TaskRow};
+use store::{Created, NewRun, Origin, Store};
 
 /// A database of its own, gone with the test.
 pub struct World {
@@ -138,54 +138,27 @@ impl Driver {
 
     pub async fn append(&mut self, store: &Store) -> Result<Vec<Record>, store::Error> {
         let batch = self.batch();
-        store.append(self.run.plan(), batch, &self.tasks(), &RunRow::of(&self.run)).await
+        store.append(&self.run, batch).await
     }
 
     /// Records the run as created and started.
     pub async fn create(&mut self, store: &Store) -> Vec<Record> {
         self.fact(Event::RunCreated).fact(Event::RunStarted);
-        self.create_as(store, &Settings { lease: Some(("me", 60_000)), ..SETTINGS }).await
+        self.create_as(store, &NewRun { lease: Some(("me", 60_000)), ..new_run(&Pins::default()) }).await
     }
 
-    pub async fn create_as(&mut self, store: &Store, new: &Settings) -> Vec<Record> {
-        match self.try_create(store, new).await {
-            Created::New(records) => {
-                self.batch.clear();
-                records
-            }
+    pub async fn create_as(&mut self, store: &Store, new: &NewRun<'_>) -> Vec<Record> {
+        let batch = self.batch();
+        match store.create(new, &self.run, batch).await.unwrap() {
+            Created::New(records) => records,
             existing => panic!("{existing:?}"),
         }
     }
-
-    pub async fn try_create(&mut self, store: &Store, new: &Settings) -> Created {
-        let plan = self.run.plan().clone();
-        let new = NewRun {
-            run_id: self.run.id(),
-            plan: &plan,
-            pins: &Pins::default(),
-            params: &flow::view::params(&plan.params),
-            created_at: new.created_at,
-            origin: new.origin,
-            force: false,
-            retry_of: None,
-            lease: new.lease,
-        };
-        store.create(&new, self.batch.clone(), &self.tasks(), &RunRow::of(&self.run)).await.unwrap()
-    }
-
-    fn tasks(&self) -> Vec<TaskRow> {
-        (0..self.run.plan().tasks.len()).map(|id| TaskRow::of(&self.run, id)).collect()
-    }
 }
 
-/// What may differ between new runs.
-pub struct Settings {
-    pub created_at: u64,
-    pub origin: Origin,
-    pub lease: Option<(&'static str, u64)>,
+pub fn new_run(pins: &Pins) -> NewRun<'_> {
+    NewRun { pins, created_at: 1_000, origin: Origin::Run, force: false, retry_of: None, lease: None }
 }
-
-pub const SETTINGS: Settings = Settings { created_at: 1_000, origin: Origin::Run, lease: None };
 
 pub fn started(task: &str, attempt: u32) -> Event {
     Event::TaskStarted { task: task.into(), attempt, worker: "w".into(), token: 0 }
