@@ -41,7 +41,7 @@ impl Run {
     fn apply_to_task(&mut self, event: &Event, at: Time) -> Result<(), Stale> {
         let (name, attempt) = event.task().ok_or(Stale)?;
         let id = self.plan.task_id(name).ok_or(Stale)?;
-        let current = attempt == self.tasks[id].attempts;
+        let current = attempt == self.tasks[id].attempts || planted!(self, DroppedFence);
         match (&self.tasks[id].phase, event) {
             (Phase::Pending { .. }, Event::TaskStarted { .. }) if self.may_start(id, attempt) => self.start(id, at),
             (Phase::Pending { .. }, Event::TaskSucceeded { outcome, .. }) if attempt == 0 && current => {
@@ -63,14 +63,25 @@ impl Run {
             (Phase::Running, Event::TaskCancelled { .. }) if current && self.cancelled_by.is_some() => {
                 self.end(id, Phase::Cancelled, at);
             }
-            _ => return Err(Stale),
+            _ => return Err(self.stale(id, event)),
         }
         Ok(())
     }
 
+    fn stale(&mut self, id: TaskId, event: &Event) -> Stale {
+        if let Event::TaskFailed { failure, .. } = event
+            && planted!(self, StaleLeavesTrace)
+        {
+            self.tasks[id].failure = Some(failure.clone());
+        }
+        Stale
+    }
+
     /// Whether nothing new may start, because of a cancel or of a failure in a run that stops on failure.
     pub(super) fn stopping(&self) -> bool {
-        self.cancelled_by.is_some() || self.plan.stop_on_failure && !self.failed.is_empty()
+        let stop = self.plan.stop_on_failure && !planted!(self, StopIgnored);
+        let cancel = self.cancelled_by.is_some() && !planted!(self, CancelStarts);
+        cancel || stop && !self.failed.is_empty()
     }
 
     fn may_start(&self, id: TaskId, attempt: u32) -> bool {
@@ -100,11 +111,14 @@ impl Run {
 
     fn fail(&mut self, id: TaskId, failure: &Failure, at: Time) {
         let retry = &self.plan.tasks[id].retry;
-        let failures = self.tasks[id].attempts - self.tasks[id].losses;
-        let again = failure.retry && failures < retry.attempts_max;
+        let losses = if planted!(self, LossSpendsTry) { 0 } else { self.tasks[id].losses };
+        let failures = self.tasks[id].attempts - losses;
+        let attempts_max = retry.attempts_max + u32::from(planted!(self, OneTryMore));
+        let again = (failure.retry || planted!(self, HopelessRetry)) && failures < attempts_max;
         self.tasks[id].failure = Some(Box::new(failure.clone()));
         if again {
             let seed = retry::seed(&self.id, &self.plan.tasks[id].name, self.tasks[id].attempts);
+            let seed = if planted!(self, ReplayDiffers) { self.later.len() as u64 } else { seed };
             let due = at.saturating_add(retry::delay_ms(retry, failures, seed));
             self.try_again(id, due);
         } else {
@@ -120,8 +134,14 @@ impl Run {
             _ => format!("its worker was lost: {reason}"),
         };
         self.tasks[id].failure = Some(Box::new(Failure::external(message)));
-        if losses < LOSSES_MAX {
+        if losses < LOSSES_MAX || planted!(self, EndlessLosses) {
             self.try_again(id, at);
+            if planted!(self, LeakedSlot) {
+                self.running.insert(id);
+            }
+            if planted!(self, LostForever) {
+                self.later.clear();
+            }
         } else {
             self.end(id, Phase::Failed, at);
         }
@@ -159,6 +179,7 @@ impl Run {
                 let edge = self.order.edge(index);
                 if let Some(cause) = self.hear(edge.to, id, edge.data) {
                     self.settle(edge.to, Phase::Skipped(cause), at);
+                    self.open += usize::from(planted!(self, NeverCloses));
                     ended.push(edge.to);
                 }
             }
@@ -169,10 +190,14 @@ impl Run {
     fn hear(&mut self, id: TaskId, need: TaskId, data: bool) -> Option<Cause> {
         let pending = matches!(self.tasks[id].phase, Phase::Pending { .. });
         let task = match &self.tasks[need].phase {
+            Phase::Failed | Phase::Skipped(Cause::Failed(_)) if !data && planted!(self, FailureSatisfiesAfter) => {
+                &mut self.tasks[id]
+            }
+            Phase::Skipped(Cause::Failed(_)) if planted!(self, FailureStops) => &mut self.tasks[id],
             Phase::Failed => return pending.then_some(Cause::Failed(need)),
             Phase::Skipped(Cause::Failed(root)) => return pending.then_some(Cause::Failed(*root)),
             Phase::Cancelled => return None,
-            Phase::Skipped(_) if data => {
+            Phase::Skipped(_) if (data || planted!(self, SkipAlongAfter)) && !planted!(self, SkipStops) => {
                 let task = &mut self.tasks[id];
                 task.unfed.get_or_insert(need);
                 task
@@ -180,10 +205,12 @@ impl Run {
             _ => &mut self.tasks[id],
         };
         task.waiting -= 1;
-        if !pending || task.waiting > 0 {
+        let (waiting, unfed) = (task.waiting, task.unfed);
+        let too_soon = planted!(self, ForgottenNeed) && waiting == 1 || planted!(self, SkipTooSoon) && unfed.is_some();
+        if !pending || waiting > 0 && !too_soon {
             return None;
         }
-        let cause = task.unfed.map(Cause::Unfed);
+        let cause = unfed.map(Cause::Unfed);
         if cause.is_none() {
             self.admit(id);
         }
@@ -207,7 +234,7 @@ impl Run {
 
     fn admit(&mut self, id: TaskId) {
         let task = &self.plan.tasks[id];
-        let without_worker = task.skip.is_some() || task.is_noop();
+        let without_worker = task.skip.is_some() && !planted!(self, WhenIgnored) || task.is_noop();
         let queue = if without_worker { &mut self.free } else { &mut self.ready };
         queue.insert(self.order.rank(id));
     }

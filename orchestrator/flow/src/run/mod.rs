@@ -4,10 +4,28 @@
 //! [`Run::wake`] says when to ask again although nothing happened. Ready, waiting and the skips that follow
 //! from other tasks are derived, never recorded, so an old journal replays under a newer `next`.
 
+/// Whether a bug is planted in this run. Costs nothing outside the tests of this crate: there are none.
+#[cfg(test)]
+macro_rules! planted {
+    ($run:expr, $bug:ident) => {
+        $run.bug == Some($crate::run::sim::Bug::$bug)
+    };
+}
+#[cfg(not(test))]
+macro_rules! planted {
+    ($run:expr, $bug:ident) => {
+        $crate::run::PLANTED
+    };
+}
+#[cfg(not(test))]
+const PLANTED: bool = false;
+
 mod apply;
 mod next;
 mod order;
 mod reasons;
+#[cfg(test)]
+mod sim;
 mod state;
 
 pub use reasons::Reason;

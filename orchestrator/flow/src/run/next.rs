@@ -21,27 +21,24 @@ impl Run {
     /// long as its attempt runs.
     #[must_use = "commands that nobody acts upon do not happen"]
     pub fn next(&mut self, now: Time, room: usize) -> Vec<Command> {
-        if self.state.is_terminal() {
+        let unheard = self.state == RunState::Queued && self.cancelled_by.is_none();
+        if self.state.is_terminal() || unheard {
             return vec![];
         }
-        if self.cancelled_by.is_some() {
-            let stop = |(task, attempt)| Command::Stop { task, attempt };
-            let stops: Vec<Command> = self.running().map(stop).collect();
-            return if stops.is_empty() { vec![self.close()] } else { stops };
-        }
-        if self.state == RunState::Queued {
-            return vec![];
-        }
-        if self.running.is_empty() && (self.open == 0 || self.stopping()) {
+        let forgets = planted!(self, ClosesTooEarly) && self.ready.is_empty() && self.free.is_empty();
+        if self.running.is_empty() && (self.open == 0 || self.stopping() || forgets) {
             return vec![self.close()];
         }
+        let mut commands = self.stops();
         if self.stopping() {
-            return vec![];
+            return commands;
         }
         self.wake_up(now);
         let free = self.free.iter().take(FREE_MAX).map(|&rank| self.without_worker(self.order.task(rank)));
+        let room = room + usize::from(planted!(self, OneTooMany));
         let starts = self.ready.iter().take(room).map(|&rank| self.start_of(self.order.task(rank)));
-        free.chain(starts).collect()
+        commands.extend(free.chain(starts));
+        commands
     }
 
     /// When [`Run::next`] may say more although nothing has happened.
@@ -86,7 +83,7 @@ impl Run {
     /// Moves the tasks whose next try is due among the ready ones.
     fn wake_up(&mut self, now: Time) {
         while let Some(&(due, rank)) = self.later.first() {
-            if due > now {
+            if due > now && !planted!(self, RetryTooEarly) {
                 return;
             }
             self.later.pop_first();
@@ -94,10 +91,17 @@ impl Run {
         }
     }
 
+    fn stops(&self) -> Vec<Command> {
+        if self.cancelled_by.is_none() || planted!(self, CancelStopsNothing) {
+            return vec![];
+        }
+        self.running().map(|(task, attempt)| Command::Stop { task, attempt }).collect()
+    }
+
     fn without_worker(&self, task: TaskId) -> Command {
         match &self.plan.tasks[task].skip {
-            Some(reason) => Command::Skip { task, reason: reason.clone() },
-            None => Command::Pass { task },
+            Some(reason) if !planted!(self, WhenIgnored) => Command::Skip { task, reason: reason.clone() },
+            _ => Command::Pass { task },
         }
     }
 
@@ -106,7 +110,9 @@ impl Run {
     }
 
     fn close(&self) -> Command {
-        if let Some(by) = &self.cancelled_by {
+        if let Some(by) = &self.cancelled_by
+            && (self.failed.is_empty() || !planted!(self, FailureBeatsCancel))
+        {
             return Command::Close { state: RunState::Cancelled, error: Some(format!("cancelled by {by}")) };
         }
         if self.failed.is_empty() {

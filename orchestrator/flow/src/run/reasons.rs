@@ -14,8 +14,8 @@ const NAMES_MAX: usize = 5;
 /// A cause, in words and for programs: the JSON of `flowctl why`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Reason {
-    /// `queued`, `waiting`, `slot`, `retry`, `running`, `succeeded`, `cached`, `adopted`, `failed`, `skipped` or
-    /// `cancelled`.
+    /// `queued`, `waiting`, `slot`, `retry`, `stopping`, `running`, `succeeded`, `cached`, `adopted`, `failed`,
+    /// `skipped` or `cancelled`.
     pub kind: &'static str,
     pub message: String,
     /// Since when it has been so.
@@ -43,6 +43,7 @@ impl Run {
         let plain = |kind, message: String, since| Reason { kind, message, since, blocking: vec![] };
         let error = || task.error.clone().unwrap_or_else(|| "no reason was recorded".to_owned());
         match task.state {
+            TaskState::Waiting | TaskState::Ready | TaskState::Retrying if self.stopping() => self.held_back(),
             TaskState::Waiting if self.state == RunState::Queued => {
                 plain("queued", "the run has not started".to_owned(), self.created_at)
             }
@@ -58,6 +59,16 @@ impl Run {
                 plain("cancelled", format!("the run was cancelled by {by}"), task.finished_at)
             }
         }
+    }
+
+    fn held_back(&self) -> Reason {
+        let failed: Vec<String> = self.failed.iter().map(|&id| self.name(id).to_owned()).collect();
+        let message = match (&self.cancelled_by, failed.first()) {
+            (None, Some(first)) => format!("nothing new starts: `{first}` failed, and the run stops on failure"),
+            (by, _) => format!("nothing new starts: cancelled by {}", by.as_deref().unwrap_or("somebody")),
+        };
+        let blocking = if self.cancelled_by.is_some() { vec![] } else { failed };
+        Reason { kind: "stopping", message, since: None, blocking }
     }
 
     fn waiting(&self, id: TaskId) -> Reason {

@@ -32,6 +32,8 @@ pub struct Run {
     pub(super) failed: BTreeSet<TaskId>,
     /// How many tasks have not ended.
     pub(super) open: usize,
+    #[cfg(test)]
+    pub(super) bug: Option<super::sim::Bug>,
 }
 
 /// Only what cannot be derived.
@@ -127,6 +129,8 @@ impl Run {
             failed: BTreeSet::new(),
             open: plan.tasks.len(),
             plan,
+            #[cfg(test)]
+            bug: None,
         };
         run.admit_all();
         run
