@@ -5,6 +5,7 @@
 
 mod audit;
 pub mod canonical;
+mod condition;
 mod durable;
 mod engine;
 mod error;
@@ -24,6 +25,7 @@ mod types;
 mod typing;
 
 pub use audit::Audit;
+pub use condition::Condition;
 pub use engine::{Engine, Settings};
 pub use error::Error;
 pub use publish::Predicate;

@@ -84,6 +84,13 @@ impl Session {
         Ok(())
     }
 
+    /// The columns of the latest version of another flow's dataset, or `None` if nothing was ever published.
+    pub async fn published_columns(&self, dataset: &str) -> Result<Option<Vec<Column>>, Failure> {
+        let table = self.engine.lake.table(dataset)?;
+        let Some(latest) = table.latest().await? else { return Ok(None) };
+        Ok(Some(columns(&table.provider(latest).await?.schema())))
+    }
+
     /// A view: its query is inlined into the plans that read it.
     pub async fn add_view(&self, name: &str, query: &Query) -> Result<(), Failure> {
         let plan = self.analyse(query).await.map_err(|problem| Failure::user(problem.message))?;

@@ -111,6 +111,19 @@ fn sql_type(value: &Value) -> &'static str {
     }
 }
 
+/// The expression with every `$name` replaced by its value.
+pub(crate) fn bind_expr(mut expr: Expr, values: &BTreeMap<String, Bound>) -> Expr {
+    let _ = VisitMut::visit(&mut expr, &mut Binder { values });
+    expr
+}
+
+/// The `$name`s of an expression, with where each stands in `text`.
+pub(crate) fn expr_parameters(expr: &mut Expr, text: &str) -> Vec<(String, Range<usize>)> {
+    let mut finder = Finder { text, tables: vec![], parameters: vec![] };
+    let _ = VisitMut::visit(expr, &mut finder);
+    finder.parameters
+}
+
 struct Finder<'a> {
     text: &'a str,
     tables: Vec<(String, Range<usize>)>,

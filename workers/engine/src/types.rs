@@ -56,6 +56,24 @@ fn nested_word(kind: &DataType) -> String {
 }
 
 impl Engine {
+    /// The word for a type as published, whatever it was called: `"bigint"` is `int`.
+    ///
+    /// # Errors
+    /// Says that there is no such type, or that tables cannot hold it.
+    pub fn type_word(&self, text: &str) -> Result<String, String> {
+        let kind = self.arrow_type(text)?;
+        let kind = published(&kind).ok_or_else(|| format!("tables cannot hold the type `{text}`"))?;
+        Ok(word(&kind))
+    }
+
+    /// Whether a column of type `actual` keeps a promise of type `promised`, both words of flow files.
+    pub fn keeps_promise(&self, actual: &str, promised: &str) -> bool {
+        match (self.arrow_type(actual), self.arrow_type(promised)) {
+            (Ok(actual), Ok(promised)) => keeps(&actual, &promised),
+            _ => false,
+        }
+    }
+
     /// The Arrow type of a word of a flow file: one of the simple ones, or any SQL type.
     pub(crate) fn arrow_type(&self, word: &str) -> Result<DataType, String> {
         if let Some(kind) = simple(word) {

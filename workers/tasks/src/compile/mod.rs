@@ -1,0 +1,198 @@
+//! From text to plan: every task of a flow is typed before any runs.
+//!
+//! The steps are `flow::spec` (the file), `flow::check` (what its text says), [`sources`] (what its data is),
+//! [`reads`] (which tables its SQL names), `flow::graph` (the order), [`typing`] (what every task returns) and
+//! [`assemble`] (the plan). Each adds what it finds wrong; what follows from an earlier mistake is not told again.
+
+mod assemble;
+mod assertions;
+mod reads;
+mod sources;
+mod typing;
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use engine::{Bound, Engine, Problem};
+use flow::diagnostic::{Diagnostic, Span};
+use flow::plan::Plan;
+use flow::value::{ParamType, Params};
+use flow::{Time, check, graph, spec, value};
+use toml::Spanned;
+
+use crate::select;
+
+/// The kinds of task.
+pub const KINDS: [&str; 3] = ["command", "noop", "sql"];
+
+/// How a flow is compiled.
+#[derive(Clone, Copy, Default)]
+pub struct Options<'a> {
+    /// Parameters as `-p` gives them.
+    pub given: Option<&'a BTreeMap<String, String>>,
+    /// Which tasks are wanted: `name`, `+name`, `name+`, separated by commas. Default: all.
+    pub select: Option<&'a str>,
+    /// `$logical_time`.
+    pub logical_time: Option<Time>,
+}
+
+/// What became of a flow file.
+#[derive(Default)]
+pub struct Compiled {
+    /// The flow's name, if the file has one.
+    pub name: Option<String>,
+    /// Everything that is wrong with the file, in its order.
+    pub diagnostics: Vec<Diagnostic>,
+    /// What is wrong with the parameters given or the selection: wrong usage, not a mistake in the file.
+    pub usage: Vec<value::Problem>,
+    /// `None` if anything is wrong.
+    pub plan: Option<Plan>,
+}
+
+impl Compiled {
+    /// Whether the file has no error; whether it can run depends on the parameters as well.
+    pub fn ok(&self) -> bool {
+        !self.diagnostics.iter().any(Diagnostic::is_error)
+    }
+}
+
+/// Compiles the text of a flow file. Reads sources and published datasets, runs nothing.
+pub async fn compile(engine: &Engine, file: &Path, text: &str, options: Options<'_>) -> Compiled {
+    let (flow, diagnostics) = spec::parse(text);
+    let Some(flow) = flow else { return Compiled { diagnostics, ..Compiled::default() } };
+    let mut compiler = Compiler::new(engine, &flow, file, options, diagnostics);
+    let plan = compiler.run().await;
+    let mut usage = compiler.usage;
+    let mut diagnostics = compiler.diagnostics;
+    diagnostics.sort_by_key(|diagnostic| (diagnostic.span.start, diagnostic.span.end));
+    let wrong = diagnostics.iter().any(Diagnostic::is_error);
+    let plan = plan.filter(|_| !wrong && usage.is_empty());
+    let plan = match (plan, options.select) {
+        (Some(plan), Some(selection)) => match select::select(plan, selection) {
+            Ok(plan) => Some(plan),
+            Err(problem) => {
+                usage.push(problem);
+                None
+            }
+        },
+        (plan, _) => plan,
+    };
+    let name = flow.name.as_ref().map(|name| name.get_ref().clone());
+    Compiled { name, diagnostics, usage, plan }
+}
+
+/// The state of a compilation.
+struct Compiler<'a> {
+    engine: &'a Engine,
+    flow: &'a spec::Flow,
+    file: PathBuf,
+    /// The flow file's folder, absolute.
+    dir: PathBuf,
+    params: Params,
+    logical_time: Option<Time>,
+    /// What `$name`s stand for; those without a value are typed all the same.
+    bound: BTreeMap<String, Bound>,
+    diagnostics: Vec<Diagnostic>,
+    usage: Vec<value::Problem>,
+    /// Tasks and sources that nothing can be said about, because of an earlier mistake.
+    broken: HashSet<String>,
+}
+
+impl<'a> Compiler<'a> {
+    fn new(engine: &'a Engine, flow: &'a spec::Flow, file: &Path, options: Options<'_>, mut diagnostics: Vec<Diagnostic>) -> Self {
+        diagnostics.extend(check::check(flow, &KINDS));
+        let broken = check::broken(&diagnostics).map(str::to_owned).collect();
+        let nothing = BTreeMap::new();
+        let (params, usage) = match value::resolve(flow, options.given.unwrap_or(&nothing)) {
+            Ok(params) => (params, vec![]),
+            Err(problems) => (defaults(flow), problems),
+        };
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let dir = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
+        let bound = bound(flow, &params, options.logical_time);
+        let logical_time = options.logical_time;
+        Compiler { engine, flow, file: file.to_path_buf(), dir, params, logical_time, bound, diagnostics, usage, broken }
+    }
+
+    async fn run(&mut self) -> Option<Plan> {
+        let sources = self.sources().await;
+        let mut drafts = self.drafts();
+        let order = match self.order(&drafts) {
+            Ok(order) => order,
+            Err(cycles) => {
+                self.diagnostics.extend(cycles);
+                return None;
+            }
+        };
+        let typed = self.types(&sources, &mut drafts, &order).await;
+        self.assemble(sources, &drafts, typed, &order).await
+    }
+
+    fn order(&self, drafts: &[reads::Draft<'_>]) -> Result<Vec<usize>, Vec<Diagnostic>> {
+        let (names, mut edges) = graph::declared(self.flow);
+        for (task, draft) in drafts.iter().enumerate() {
+            let inferred = draft.reads.iter().filter_map(|read| {
+                let needs = names.iter().position(|name| *name == read.task()?)?;
+                Some(graph::Edge { task, needs, span: read.span.clone() })
+            });
+            edges.extend(inferred);
+        }
+        graph::order(&names, &edges)
+    }
+
+    /// A mistake in SQL text of the flow file.
+    fn sql_problem(&mut self, task: &str, text: &Spanned<String>, problem: Problem) {
+        let span = self.flow.inside(text, problem.span.clone());
+        self.problem_at(task, span, problem);
+    }
+
+    fn problem_at(&mut self, task: &str, span: Span, problem: Problem) {
+        let found = Diagnostic::error(problem.code, span, problem.message).maybe_hint(problem.hint).task(task);
+        self.report(found);
+    }
+
+    fn report(&mut self, diagnostic: Diagnostic) {
+        if diagnostic.is_error() {
+            self.broken.extend(diagnostic.task.clone().into_iter().chain(diagnostic.source.clone()));
+        }
+        self.diagnostics.push(diagnostic);
+    }
+}
+
+/// The parameters that have a default.
+fn defaults(flow: &spec::Flow) -> Params {
+    let default = |(name, param): (&Spanned<String>, &Spanned<spec::Param>)| {
+        let kind = ParamType::of(param.get_ref())?;
+        let default = param.get_ref().default.as_ref()?;
+        Some((name.get_ref().clone(), value::Value::of_toml(default.get_ref(), &kind).ok()?))
+    };
+    flow.params.iter().filter_map(default).collect()
+}
+
+/// What every `$name` stands for.
+fn bound(flow: &spec::Flow, params: &Params, logical_time: Option<Time>) -> BTreeMap<String, Bound> {
+    let mut bound: BTreeMap<String, Bound> = flow
+        .params
+        .iter()
+        .filter_map(|(name, param)| {
+            let kind = ParamType::of(param.get_ref())?;
+            Some((name.get_ref().clone(), params.get(name.get_ref()).map_or_else(|| Bound::unknown(&kind), Bound::value)))
+        })
+        .collect();
+    bound.insert("logical_time".into(), logical(logical_time));
+    bound
+}
+
+/// The logical time as a timestamp in UTC.
+pub(crate) fn logical(time: Option<Time>) -> Bound {
+    let micros = time.and_then(|ms| i64::try_from(ms).ok()).map(|ms| ms * 1000);
+    micros.map_or_else(|| Bound::unknown(&ParamType::Timestamp), |micros| Bound::value(&value::Value::Timestamp(micros)))
+}
+
+/// What `$name`s stand for in a run of `plan`.
+pub(crate) fn bound_in(plan: &Plan) -> BTreeMap<String, Bound> {
+    let mut bound: BTreeMap<String, Bound> =
+        plan.params.iter().map(|(name, value)| (name.clone(), Bound::value(value))).collect();
+    bound.insert("logical_time".into(), logical(plan.logical_time));
+    bound
+}
