@@ -32,15 +32,20 @@ pub struct Plan {
     pub tasks: Vec<Task>,
     /// Datasets read and not made here: `flow.dataset` of other flows, and tasks that were not selected.
     pub externals: Vec<String>,
+    /// Where each name is, filled when first asked. A plan with other tasks needs a fresh one.
     #[serde(skip)]
-    index: OnceLock<HashMap<String, TaskId>>,
+    pub index: Index,
 }
+
+/// Where the tasks of a plan are, by name.
+#[derive(Clone, Debug, Default)]
+pub struct Index(OnceLock<HashMap<String, TaskId>>);
 
 impl Plan {
     /// The task called `name`.
     pub fn task_id(&self, name: &str) -> Option<TaskId> {
         let index = || self.tasks.iter().enumerate().map(|(id, task)| (task.name.clone(), id)).collect();
-        self.index.get_or_init(index).get(name).copied()
+        self.index.0.get_or_init(index).get(name).copied()
     }
 }
 

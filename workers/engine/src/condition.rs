@@ -7,15 +7,15 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::common::DFSchema;
 use datafusion::logical_expr::{ExprSchemable, LogicalPlanBuilder};
 use datafusion::prelude::DataFrame;
-use datafusion::sql::sqlparser::ast::{self, ExprWithAlias, SetExpr, Statement as SqlStatement};
 use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser::ast::{self, ExprWithAlias, SetExpr, Statement as SqlStatement};
 use flow::codes;
 
+use crate::Engine;
 use crate::publish::Predicate;
 use crate::spans::{self, Known};
 use crate::sql::{Bound, Query, bind_expr, expr_parameters};
 use crate::typing::Problem;
-use crate::Engine;
 
 /// A parsed boolean expression.
 pub struct Condition {
@@ -38,7 +38,11 @@ impl Engine {
 
     /// The value of a condition over parameters; `None` if it is NULL. A condition that reads columns, or is not
     /// boolean, is a problem.
-    pub async fn evaluate(&self, condition: &Condition, values: &BTreeMap<String, Bound>) -> Result<Option<bool>, Problem> {
+    pub async fn evaluate(
+        &self,
+        condition: &Condition,
+        values: &BTreeMap<String, Bound>,
+    ) -> Result<Option<bool>, Problem> {
         let diagnose = |error| spans::diagnose(&error, &condition.text, &Known::default());
         let schema = DFSchema::empty();
         let expr = ExprWithAlias { expr: bind_expr(condition.expr.clone(), values), alias: None };
@@ -49,7 +53,8 @@ impl Engine {
             let hint = Some("write a comparison, such as `$month >= '2013-01'`".into());
             return Err(Problem { code: codes::NOT_BOOLEAN, message, hint, span: spans::whole(&condition.text) });
         }
-        let plan = LogicalPlanBuilder::empty(true).project([expr]).and_then(LogicalPlanBuilder::build).map_err(diagnose)?;
+        let plan =
+            LogicalPlanBuilder::empty(true).project([expr]).and_then(LogicalPlanBuilder::build).map_err(diagnose)?;
         let batches = DataFrame::new(self.session().state, plan).collect().await.map_err(diagnose)?;
         let value = batches.first().filter(|batch| batch.num_rows() == 1).map(|batch| batch.column(0).clone());
         Ok(value.and_then(|value| {
@@ -59,11 +64,19 @@ impl Engine {
     }
 
     /// The rows of table `name` that match the condition, and those that do not: two queries for a `replace_where`.
-    pub fn predicate(&self, name: &str, condition: &Condition, values: &BTreeMap<String, Bound>) -> Result<Predicate, Problem> {
+    pub fn predicate(
+        &self,
+        name: &str,
+        condition: &Condition,
+        values: &BTreeMap<String, Bound>,
+    ) -> Result<Predicate, Problem> {
         let matches = bind_expr(condition.expr.clone(), values);
         let nested = Box::new(ast::Expr::Nested(Box::new(matches.clone())));
         let misses = ast::Expr::IsNotTrue(nested);
-        Ok(Predicate { replaced: self.filtered(name, matches, condition)?, kept: self.filtered(name, misses, condition)? })
+        Ok(Predicate {
+            replaced: self.filtered(name, matches, condition)?,
+            kept: self.filtered(name, misses, condition)?,
+        })
     }
 
     fn filtered(&self, name: &str, filter: ast::Expr, condition: &Condition) -> Result<Query, Problem> {

@@ -9,6 +9,7 @@ mod condition;
 mod durable;
 mod engine;
 mod error;
+mod export;
 mod lake;
 pub mod lineage;
 mod log;

@@ -91,6 +91,16 @@ impl Engine {
         Ok(Some(hasher.finalize().to_hex().to_string()))
     }
 
+    /// A stable hash of a text.
+    pub fn hash(&self, text: &str) -> String {
+        blake3::hash(text.as_bytes()).to_hex().to_string()
+    }
+
+    /// Whether anything was ever published as `dataset`.
+    pub async fn exists(&self, dataset: &str) -> Result<bool, Failure> {
+        Ok(self.lake.table(dataset)?.latest().await?.is_some())
+    }
+
     async fn input_identity(&self, assignment: &Assignment, input: &Input) -> Result<String, Failure> {
         match input {
             Input::Source(name) => {
@@ -246,22 +256,39 @@ impl Engine {
         if publish.audits.is_empty() {
             return Ok(vec![]);
         }
-        let name = publish.task().name.as_str();
-        session.add(name, staged.view(table)?);
-        let rows = session.table(name).await?;
+        session.add(&publish.task().name, staged.view(table)?);
+        let rows = session.table(&publish.task().name).await?;
         let whole = publish.audits.iter().any(|audit| audit.check.on == On::Table);
         let whole = if whole { Some(change.table_as_it_would_be(session, table, staged).await?) } else { None };
         let seen = Seen { rows, table: whole };
         let checks = session.audit(&seen, &publish.audits).await?;
-        let failed: Vec<&CheckResult> = checks.iter().filter(|check| blocks(check)).collect();
-        if failed.is_empty() {
-            return Ok(checks);
+        if checks.iter().any(blocks) {
+            self.keep_rejected(session, &seen, publish, &checks).await?;
         }
-        self.keep_rejected(session, &seen, publish, &checks).await?;
-        let names: Vec<String> = failed.iter().map(|check| describe(check)).collect();
-        let message = format!("{} failed; the last good version stays", names.join(", "));
-        Err(Failure { checks, ..Failure::user(message) })
+        verdict(checks, "the last good version stays")
     }
+
+    /// Makes a view's checks on the rows of its query. Nothing is stored.
+    pub async fn audit_view(
+        &self,
+        session: &Session,
+        query: &Query,
+        publish: &Publish<'_>,
+    ) -> Result<Vec<CheckResult>, Failure> {
+        session.add_view(&publish.task().name, query).await?;
+        let rows = session.table(&publish.task().name).await?;
+        verdict(session.audit(&Seen { rows, table: None }, &publish.audits).await?, "what reads the view does not run")
+    }
+}
+
+/// The results, or the failure that blocking ones among them are.
+fn verdict(checks: Vec<CheckResult>, consequence: &str) -> Result<Vec<CheckResult>, Failure> {
+    let failed: Vec<String> = checks.iter().filter(|check| blocks(check)).map(describe).collect();
+    if failed.is_empty() {
+        return Ok(checks);
+    }
+    let message = format!("{} failed; {consequence}", failed.join(", "));
+    Err(Failure { checks, ..Failure::user(message) })
 }
 
 fn describe(check: &CheckResult) -> String {

@@ -309,6 +309,7 @@ fn united(table: &StructType, output: &StructType) -> Result<StructType, Failure
     StructType::try_new(fields).map_err(|error| Failure::internal(error.to_string()))
 }
 
+#[expect(deprecated, reason = "the Arrow arrays that replace it have no way back to an action")]
 fn active_files(opened: &DeltaTable) -> Result<Vec<Add>, Failure> {
     let state = opened.snapshot().map_err(|error| delta("failed to list the table's files", &error))?;
     Ok(state.log_data().iter().map(|file| file.add_action()).collect())

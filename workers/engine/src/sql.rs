@@ -9,7 +9,7 @@ use datafusion::sql::sqlparser::ast::{
     self, CastKind, Expr, ObjectName, Spanned, Statement as SqlStatement, Value as SqlValue, VisitMut, VisitorMut,
 };
 use datafusion::sql::sqlparser::tokenizer::{Location, Span};
-use flow::value::Value;
+use flow::value::{ParamType, Value};
 
 use crate::spans::Known;
 use crate::typing::Problem;
@@ -84,8 +84,8 @@ impl Query {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bound {
     /// The SQL type, such as `TIMESTAMP`.
-    pub kind: &'static str,
-    pub value: Option<Value>,
+    kind: &'static str,
+    value: Option<Value>,
 }
 
 impl Bound {
@@ -95,7 +95,15 @@ impl Bound {
     }
 
     /// A parameter whose value is not known yet.
-    pub fn unknown(kind: &'static str) -> Bound {
+    pub fn unknown(kind: &ParamType) -> Bound {
+        let kind = match kind {
+            ParamType::String | ParamType::Enum(_) => "VARCHAR",
+            ParamType::Int => "BIGINT",
+            ParamType::Float => "DOUBLE",
+            ParamType::Bool => "BOOLEAN",
+            ParamType::Date => "DATE",
+            ParamType::Timestamp => "TIMESTAMP",
+        };
         Bound { kind, value: None }
     }
 }

@@ -129,11 +129,8 @@ async fn write(
 pub(crate) async fn discard(table: &Table, staged: &Staged) {
     let store = table.log.object_store(None);
     for add in &staged.adds {
-        let _ = deltalake::datafusion::object_store::ObjectStoreExt::delete(
-            &store,
-            &deltalake::Path::from(add.path.as_str()),
-        )
-        .await;
+        let _ =
+            datafusion::object_store::ObjectStoreExt::delete(&store, &deltalake::Path::from(add.path.as_str())).await;
     }
     if let Some(folder) = &table.folder {
         // Only empty folders go: a table that was never published leaves nothing behind.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
-use datafusion::common::DFSchema;
+use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::logical_expr::ExprSchemable;
 use datafusion::sql::sqlparser::ast::{self, Expr};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
@@ -64,6 +64,12 @@ impl Engine {
         let kind = self.arrow_type(text)?;
         let kind = published(&kind).ok_or_else(|| format!("tables cannot hold the type `{text}`"))?;
         Ok(word(&kind))
+    }
+
+    /// Whether `text` is a date or time that a column of type `kind` can be compared with.
+    pub fn is_time(&self, kind: &str, text: &str) -> bool {
+        let value = ScalarValue::Utf8(Some(text.to_string()));
+        self.arrow_type(kind).and_then(|kind| value.cast_to(&kind).map_err(|error| error.to_string())).is_ok()
     }
 
     /// Whether a column of type `actual` keeps a promise of type `promised`, both words of flow files.

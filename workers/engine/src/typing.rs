@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
-use datafusion::arrow::datatypes::DataType;
 use datafusion::common::TableReference;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{Select, SelectItem, SetExpr, Spanned, Statement as SqlStatement};
 use flow::codes;
 use flow::lineage;
+use flow::plan::Column;
 
 use crate::session::Session;
 use crate::sql::{Query, bytes};
@@ -48,10 +48,15 @@ impl Session {
         Ok(Typed { columns: columns.collect(), fingerprint: canonical::fingerprint(&plan, &name) })
     }
 
-    /// Whether a query returns one boolean column.
-    pub async fn is_condition(&self, query: &Query) -> Result<bool, Problem> {
-        let plan = self.analyse(query).await?;
-        Ok(plan.schema().fields().iter().all(|field| matches!(field.data_type(), DataType::Boolean | DataType::Null)))
+    /// Whether a query makes sense against the tables of this session.
+    pub async fn is_query(&self, query: &Query) -> Result<(), Problem> {
+        self.analyse(query).await.map(drop)
+    }
+
+    /// The columns of a table of this session; `None` if there is none.
+    pub async fn columns(&self, name: &str) -> Option<Vec<Column>> {
+        let table = self.table(name).await.ok()?;
+        Some(crate::session::columns(table.schema().as_arrow()))
     }
 
     /// The analysed, un-optimised plan: names resolved, types coerced.

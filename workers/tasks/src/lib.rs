@@ -1,3 +1,14 @@
 //! The kinds of task, a folder each, and the compiler that asks each kind for its plan.
 
 pub mod command;
+pub mod compile;
+mod data;
+mod executor;
+mod inputs;
+mod preview;
+mod select;
+mod sql;
+
+pub use compile::{Compiled, Options, compile};
+pub use executor::Executor;
+pub use preview::{Action, Preview, preview};

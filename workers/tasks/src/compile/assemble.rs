@@ -2,21 +2,27 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use flow::duration;
 use flow::plan::{Check, Input, Need, Output, Plan, Retry, Rule, Source, Task, TaskId};
 use flow::spec::{self, Mode, OnFailure, Stored};
-use flow::{duration, placeholders};
 use toml::Spanned;
 
+use super::Compiler;
 use super::reads::{Draft, Of};
 use super::typing::Types;
-use super::Compiler;
 use crate::{command, sql};
 
 const KILL_GRACE_MS: u64 = 5_000;
 
 impl<'a> Compiler<'a> {
     /// The plan; `None` if a task has no type because of a mistake.
-    pub(super) async fn assemble(&mut self, sources: BTreeMap<String, Source>, drafts: &[Draft<'a>], types: Types, order: &[usize]) -> Option<Plan> {
+    pub(super) async fn assemble(
+        &mut self,
+        sources: BTreeMap<String, Source>,
+        drafts: &[Draft<'a>],
+        types: Types,
+        order: &[usize],
+    ) -> Option<Plan> {
         let ids: HashMap<&str, TaskId> = order.iter().enumerate().map(|(id, task)| (drafts[*task].name, id)).collect();
         let mut plan = Plan {
             flow: self.flow.name.as_ref()?.get_ref().clone(),
@@ -42,7 +48,13 @@ impl<'a> Compiler<'a> {
         Some(plan)
     }
 
-    async fn task(&mut self, draft: &Draft<'a>, types: &Types, ids: &HashMap<&str, TaskId>, plan: &Plan) -> Option<Task> {
+    async fn task(
+        &mut self,
+        draft: &Draft<'a>,
+        types: &Types,
+        ids: &HashMap<&str, TaskId>,
+        plan: &Plan,
+    ) -> Option<Task> {
         let skip = self.skip(draft).await;
         if self.broken.contains(draft.name) {
             return None;
@@ -61,7 +73,7 @@ impl<'a> Compiler<'a> {
             checks: draft.spec.checks.iter().filter_map(|check| assertion(check.get_ref())).collect(),
             ..Task::default()
         };
-        task.with = self.with(draft);
+        task.with = self.with(draft)?;
         task.fingerprint = self.fingerprint(draft, types, &task, plan);
         Some(task)
     }
@@ -84,7 +96,9 @@ impl<'a> Compiler<'a> {
         let names = |list: &[Spanned<String>]| list.iter().map(|name| name.get_ref().clone()).collect();
         Some(Output {
             dataset: format!("{}.{}", plan.flow, draft.name),
-            view: spec.and_then(|output| output.stored.as_ref()).is_some_and(|stored| *stored.get_ref() == Stored::View),
+            view: spec
+                .and_then(|output| output.stored.as_ref())
+                .is_some_and(|stored| *stored.get_ref() == Stored::View),
             mode: spec.and_then(|output| output.mode.as_ref()).map_or(Mode::Overwrite, |mode| *mode.get_ref()),
             keys: spec.and_then(|output| output.keys.as_ref()).map(|keys| names(keys.get_ref())).unwrap_or_default(),
             predicate: draft.predicate.as_ref().map(|(text, _)| text.get_ref().clone()),
@@ -93,15 +107,13 @@ impl<'a> Compiler<'a> {
         })
     }
 
-    /// The kind's own settings.
-    fn with(&self, draft: &Draft<'a>) -> serde_json::Value {
-        let fill = |text: &str| placeholders::fill(text, &self.params).unwrap_or_else(|_| text.to_string());
-        let with = match (&draft.query, draft.kind) {
-            (Some(sql), _) => serde_json::to_value(sql::Settings { sql: sql.text.clone() }),
-            (None, "command") => serde_json::to_value(command::Settings::new(draft.spec, fill)),
-            _ => Ok(serde_json::Value::Null),
-        };
-        with.unwrap_or_default()
+    /// The kind's own settings; `None` if a placeholder has no value, which is told with the parameters.
+    fn with(&self, draft: &Draft<'a>) -> Option<serde_json::Value> {
+        match (&draft.query, draft.kind) {
+            (Some(sql), _) => serde_json::to_value(sql::Settings { sql: sql.text.clone() }).ok(),
+            (None, "command") => serde_json::to_value(command::Settings::new(draft.spec, &self.params).ok()?).ok(),
+            _ => Some(serde_json::Value::Null),
+        }
     }
 
     /// Hash of everything that could change the result but the versions of what is read.
@@ -117,8 +129,14 @@ impl<'a> Compiler<'a> {
         };
         // The predicate of a replace_where is bound by parameters, and so are checks: they count by their values.
         let bound = draft.predicate.as_ref().map(|_| &self.params);
-        let output = task.output.as_ref().map(|output| (output.mode, &output.keys, &output.predicate, &output.partition_by, output.view));
-        let columns = task.output.as_ref().map(|output| output.columns.iter().map(|column| (&column.name, &column.kind)).collect::<Vec<_>>());
+        let output = task
+            .output
+            .as_ref()
+            .map(|output| (output.mode, &output.keys, &output.predicate, &output.partition_by, output.view));
+        let columns = task
+            .output
+            .as_ref()
+            .map(|output| output.columns.iter().map(|column| (&column.name, &column.kind)).collect::<Vec<_>>());
         let asserted: Vec<_> = task.checks.iter().filter(|check| !matches!(check.rule, Rule::Sql(_))).collect();
         let parts = serde_json::to_string(&(meaning, output, columns, asserted, checks, bound)).ok()?;
         Some(self.engine.hash(&parts))
@@ -152,7 +170,8 @@ fn first_duration(own: &Option<Spanned<String>>, default: &Option<Spanned<String
 /// A task's retry over the flow's, key by key.
 fn retry(own: &spec::Retry, default: &spec::Retry) -> Retry {
     let fallback = Retry::default();
-    let attempts = own.attempts.as_ref().or(default.attempts.as_ref()).and_then(|number| u32::try_from(*number.get_ref()).ok());
+    let attempts =
+        own.attempts.as_ref().or(default.attempts.as_ref()).and_then(|number| u32::try_from(*number.get_ref()).ok());
     Retry {
         attempts_max: attempts.unwrap_or(fallback.attempts_max).max(1),
         backoff: own.backoff.or(default.backoff).unwrap_or(fallback.backoff),
@@ -169,7 +188,8 @@ fn assertion(check: &spec::Check) -> Option<Check> {
 }
 
 fn rule(check: &spec::Check) -> Option<Rule> {
-    let names = |list: &Spanned<Vec<Spanned<String>>>| list.get_ref().iter().map(|name| name.get_ref().clone()).collect();
+    let names =
+        |list: &Spanned<Vec<Spanned<String>>>| list.get_ref().iter().map(|name| name.get_ref().clone()).collect();
     if let Some(columns) = &check.not_null {
         return Some(Rule::NotNull(names(columns)));
     }
@@ -178,7 +198,11 @@ fn rule(check: &spec::Check) -> Option<Rule> {
     }
     if let Some(between) = check.between.as_ref().map(Spanned::get_ref) {
         let bound = |bound: &Option<Spanned<toml::Value>>| bound.as_ref().map(|value| json(value.get_ref()));
-        return Some(Rule::Between { column: between.column.get_ref().clone(), min: bound(&between.min), max: bound(&between.max) });
+        return Some(Rule::Between {
+            column: between.column.get_ref().clone(),
+            min: bound(&between.min),
+            max: bound(&between.max),
+        });
     }
     if let Some(accepted) = check.accepted.as_ref().map(Spanned::get_ref) {
         let values = accepted.values.get_ref().iter().map(|value| json(value.get_ref())).collect();
@@ -190,7 +214,8 @@ fn rule(check: &spec::Check) -> Option<Rule> {
         return Some(Rule::References { column, input: input.to_string(), to_column: to_column.to_string() });
     }
     if let Some(rows) = check.rows.as_ref().map(Spanned::get_ref) {
-        let bound = |bound: &Option<Spanned<i64>>| bound.as_ref().and_then(|value| u64::try_from(*value.get_ref()).ok());
+        let bound =
+            |bound: &Option<Spanned<i64>>| bound.as_ref().and_then(|value| u64::try_from(*value.get_ref()).ok());
         return Some(Rule::Rows { min: bound(&rows.min), max: bound(&rows.max) });
     }
     check.sql.as_ref().map(|sql| Rule::Sql(sql.get_ref().clone()))
@@ -211,14 +236,18 @@ fn describe(rule: &Rule) -> String {
         (None, Some(max)) => format!("at most {max}"),
         (None, None) => String::new(),
     };
-    let text = |value: &Option<serde_json::Value>| value.as_ref().map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+    let text = |value: &Option<serde_json::Value>| {
+        value.as_ref().map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+    };
     match rule {
         Rule::NotNull(columns) => format!("not_null {}", columns.join(", ")),
         Rule::Unique(columns) => format!("unique {}", columns.join(", ")),
         Rule::Between { column, min, max } => format!("between {column} {}", bounds(text(min), text(max))),
         Rule::Accepted { column, .. } => format!("accepted {column}"),
         Rule::References { column, input, to_column } => format!("references {column} to {input}.{to_column}"),
-        Rule::Rows { min, max } => format!("rows {}", bounds(min.map(|min| min.to_string()), max.map(|max| max.to_string()))),
+        Rule::Rows { min, max } => {
+            format!("rows {}", bounds(min.map(|min| min.to_string()), max.map(|max| max.to_string())))
+        }
         Rule::Sql(_) => "sql".into(),
     }
 }

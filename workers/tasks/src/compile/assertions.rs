@@ -14,7 +14,12 @@ use super::reads::{Draft, Of, Sql};
 impl<'a> Compiler<'a> {
     /// Types a task's checks, its `replace_where` predicate included. Returns hashes of what its SQL checks mean,
     /// or `None` if one changes by itself.
-    pub(super) async fn assertions(&mut self, session: &Session, draft: &Draft<'a>, columns: &[Column]) -> Option<Vec<String>> {
+    pub(super) async fn assertions(
+        &mut self,
+        session: &Session,
+        draft: &Draft<'a>,
+        columns: &[Column],
+    ) -> Option<Vec<String>> {
         let mut meanings = Some(vec![]);
         for (check, sql) in draft.spec.checks.iter().zip(&draft.checks) {
             self.check_columns(draft, check.get_ref(), columns);
@@ -60,7 +65,8 @@ impl<'a> Compiler<'a> {
             Value::Array(_) | Value::Table(_) => false,
         };
         if !fits {
-            let message = format!("`{}` is {}, which cannot be compared with {}", column.name, column.kind, value.get_ref());
+            let message =
+                format!("`{}` is {}, which cannot be compared with {}", column.name, column.kind, value.get_ref());
             self.report(Diagnostic::error(codes::CHECK_TYPE, value.span(), message).task(task));
         }
     }
@@ -72,7 +78,8 @@ impl<'a> Compiler<'a> {
         let read = draft.reads.iter().find(|read| read.name == dataset);
         if read.is_none() && dataset != draft.name {
             let names = self.flow.tasks_in_order().into_iter().map(|(name, _)| name);
-            let names: Vec<&str> = names.chain(self.flow.sources_in_order().into_iter().map(|(name, _)| name)).collect();
+            let names: Vec<&str> =
+                names.chain(self.flow.sources_in_order().into_iter().map(|(name, _)| name)).collect();
             let message = format!("there is no task or source called `{dataset}`");
             let hint = flow::name::suggest(dataset, names.iter().copied());
             let found = Diagnostic::error(codes::UNKNOWN_TASK, references.to.span(), message).maybe_hint(hint);
@@ -89,13 +96,16 @@ impl<'a> Compiler<'a> {
         let Some(found) = target.iter().find(|column| column.name == to) else {
             let message = format!("`{dataset}` has no column `{to}`");
             let hint = flow::name::suggest(to, target.iter().map(|column| column.name.as_str()));
-            self.report(Diagnostic::error(codes::CHECK_COLUMN, references.to.span(), message).maybe_hint(hint).task(draft.name));
+            self.report(
+                Diagnostic::error(codes::CHECK_COLUMN, references.to.span(), message).maybe_hint(hint).task(draft.name),
+            );
             return;
         };
         let Some(column) = column else { return };
         let numeric = |kind: &str| ["int", "float", "real"].contains(&kind) || kind.starts_with("decimal");
         if column.kind != found.kind && !(numeric(&column.kind) && numeric(&found.kind)) {
-            let message = format!("`{}` is {} and `{}` is {}", column.name, column.kind, references.to.get_ref(), found.kind);
+            let message =
+                format!("`{}` is {} and `{}` is {}", column.name, column.kind, references.to.get_ref(), found.kind);
             self.report(Diagnostic::error(codes::CHECK_TYPE, references.to.span(), message).task(draft.name));
         }
     }

@@ -10,7 +10,7 @@ mod reads;
 mod sources;
 mod typing;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use engine::{Bound, Engine, Problem};
@@ -99,7 +99,13 @@ struct Compiler<'a> {
 }
 
 impl<'a> Compiler<'a> {
-    fn new(engine: &'a Engine, flow: &'a spec::Flow, file: &Path, options: Options<'_>, mut diagnostics: Vec<Diagnostic>) -> Self {
+    fn new(
+        engine: &'a Engine,
+        flow: &'a spec::Flow,
+        file: &Path,
+        options: Options<'_>,
+        mut diagnostics: Vec<Diagnostic>,
+    ) -> Self {
         diagnostics.extend(check::check(flow, &KINDS));
         let broken = check::broken(&diagnostics).map(str::to_owned).collect();
         let nothing = BTreeMap::new();
@@ -111,7 +117,18 @@ impl<'a> Compiler<'a> {
         let dir = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
         let bound = bound(flow, &params, options.logical_time);
         let logical_time = options.logical_time;
-        Compiler { engine, flow, file: file.to_path_buf(), dir, params, logical_time, bound, diagnostics, usage, broken }
+        Compiler {
+            engine,
+            flow,
+            file: file.to_path_buf(),
+            dir,
+            params,
+            logical_time,
+            bound,
+            diagnostics,
+            usage,
+            broken,
+        }
     }
 
     async fn run(&mut self) -> Option<Plan> {
@@ -130,12 +147,10 @@ impl<'a> Compiler<'a> {
 
     fn order(&self, drafts: &[reads::Draft<'_>]) -> Result<Vec<usize>, Vec<Diagnostic>> {
         let (names, mut edges) = graph::declared(self.flow);
+        let places: HashMap<&str, usize> = names.iter().enumerate().map(|(place, name)| (*name, place)).collect();
         for (task, draft) in drafts.iter().enumerate() {
-            let inferred = draft.reads.iter().filter_map(|read| {
-                let needs = names.iter().position(|name| *name == read.task()?)?;
-                Some(graph::Edge { task, needs, span: read.span.clone() })
-            });
-            edges.extend(inferred);
+            let read = |read: &reads::Read| Some((*places.get(read.task()?)?, read.span.clone()));
+            edges.extend(draft.reads.iter().filter_map(read).map(|(needs, span)| graph::Edge { task, needs, span }));
         }
         graph::order(&names, &edges)
     }
@@ -176,7 +191,10 @@ fn bound(flow: &spec::Flow, params: &Params, logical_time: Option<Time>) -> BTre
         .iter()
         .filter_map(|(name, param)| {
             let kind = ParamType::of(param.get_ref())?;
-            Some((name.get_ref().clone(), params.get(name.get_ref()).map_or_else(|| Bound::unknown(&kind), Bound::value)))
+            Some((
+                name.get_ref().clone(),
+                params.get(name.get_ref()).map_or_else(|| Bound::unknown(&kind), Bound::value),
+            ))
         })
         .collect();
     bound.insert("logical_time".into(), logical(logical_time));
@@ -186,7 +204,8 @@ fn bound(flow: &spec::Flow, params: &Params, logical_time: Option<Time>) -> BTre
 /// The logical time as a timestamp in UTC.
 pub(crate) fn logical(time: Option<Time>) -> Bound {
     let micros = time.and_then(|ms| i64::try_from(ms).ok()).map(|ms| ms * 1000);
-    micros.map_or_else(|| Bound::unknown(&ParamType::Timestamp), |micros| Bound::value(&value::Value::Timestamp(micros)))
+    micros
+        .map_or_else(|| Bound::unknown(&ParamType::Timestamp), |micros| Bound::value(&value::Value::Timestamp(micros)))
 }
 
 /// What `$name`s stand for in a run of `plan`.

@@ -165,7 +165,11 @@ impl<'a> Compiler<'a> {
             }
         };
         if let Some(sql) = &draft.query {
-            sql.query.references.iter().filter_map(|table| self.read(&table.name, self.place(sql, &table.span))).for_each(&mut add);
+            sql.query
+                .references
+                .iter()
+                .filter_map(|table| self.read(&table.name, self.place(sql, &table.span)))
+                .for_each(&mut add);
         }
         draft.spec.inputs.iter().filter_map(|input| self.read(input.get_ref(), input.span())).for_each(&mut add);
         for (check, sql) in draft.spec.checks.iter().zip(&draft.checks) {

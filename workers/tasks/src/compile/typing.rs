@@ -22,7 +22,12 @@ pub(super) struct Types {
 }
 
 impl<'a> Compiler<'a> {
-    pub(super) async fn types(&mut self, sources: &BTreeMap<String, Source>, drafts: &mut [Draft<'a>], order: &[usize]) -> Types {
+    pub(super) async fn types(
+        &mut self,
+        sources: &BTreeMap<String, Source>,
+        drafts: &mut [Draft<'a>],
+        order: &[usize],
+    ) -> Types {
         let session = self.engine.session();
         for source in sources.values() {
             self.add_type(&session, &source.name, &source.columns);
@@ -79,8 +84,11 @@ impl<'a> Compiler<'a> {
 
     async fn task_type(&mut self, session: &Session, draft: &Draft<'a>, types: &mut Types) {
         let Some(typed) = self.output_type(session, draft).await else { return };
-        let columns: Vec<Column> =
-            typed.columns.iter().map(|column| Column { name: column.name.clone(), kind: column.kind.clone() }).collect();
+        let columns: Vec<Column> = typed
+            .columns
+            .iter()
+            .map(|column| Column { name: column.name.clone(), kind: column.kind.clone() })
+            .collect();
         self.add_type(session, draft.name, &columns);
         self.contract(draft, &columns);
         self.output_columns(draft, &columns);
@@ -101,7 +109,11 @@ impl<'a> Compiler<'a> {
         Some(Typed { columns: columns.into_iter().map(column).collect(), fingerprint: None })
     }
 
-    fn declared_types(&mut self, task: &str, schema: &Spanned<BTreeMap<Spanned<String>, Spanned<String>>>) -> Option<Vec<Column>> {
+    fn declared_types(
+        &mut self,
+        task: &str,
+        schema: &Spanned<BTreeMap<Spanned<String>, Spanned<String>>>,
+    ) -> Option<Vec<Column>> {
         let before = self.diagnostics.len();
         let columns = self.declared_columns(task, schema.get_ref());
         for diagnostic in &mut self.diagnostics[before..] {
@@ -111,7 +123,13 @@ impl<'a> Compiler<'a> {
         columns
     }
 
-    pub(super) async fn type_sql(&mut self, session: &Session, task: &str, sql: &Sql<'a>, reads: &[Read]) -> Option<Typed> {
+    pub(super) async fn type_sql(
+        &mut self,
+        session: &Session,
+        task: &str,
+        sql: &Sql<'a>,
+        reads: &[Read],
+    ) -> Option<Typed> {
         let flow = self.flow.name.as_ref().map(|name| name.get_ref().clone()).unwrap_or_default();
         let dataset = |name: &str| match reads.iter().find(|read| read.name == name).map(|read| &read.of) {
             Some(Of::Source(source)) => Some(source.clone()),
@@ -153,12 +171,18 @@ impl<'a> Compiler<'a> {
             };
             match columns.iter().find(|found| found.name == *column.get_ref()) {
                 None => {
-                    let message = format!("the contract promises the column `{}`, which the task does not return", column.get_ref());
+                    let message = format!(
+                        "the contract promises the column `{}`, which the task does not return",
+                        column.get_ref()
+                    );
                     let hint = name::suggest(column.get_ref(), columns.iter().map(|column| column.name.as_str()));
                     self.report(broken(codes::CONTRACT_COLUMN, message, column.span(), hint));
                 }
                 Some(found) if !self.engine.keeps_promise(&found.kind, &word) => {
-                    let message = format!("the contract promises `{}` as {word}, and the task returns {}", found.name, found.kind);
+                    let message = format!(
+                        "the contract promises `{}` as {word}, and the task returns {}",
+                        found.name, found.kind
+                    );
                     let hint = format!("cast it in the SQL, or promise \"{}\"", found.kind);
                     self.report(broken(codes::CONTRACT_TYPE, message, kind.span(), Some(hint)));
                 }
@@ -182,7 +206,10 @@ impl<'a> Compiler<'a> {
             self.column_exists(draft.name, column, columns, codes::OUTPUT_COLUMN);
         }
         let view = output.stored.as_ref().is_some_and(|stored| *stored.get_ref() == Stored::View);
-        if !view && !output.partition_by.is_empty() && columns.iter().all(|column| output.partition_by.iter().any(|name| *name.get_ref() == column.name)) {
+        if !view
+            && !output.partition_by.is_empty()
+            && columns.iter().all(|column| output.partition_by.iter().any(|name| *name.get_ref() == column.name))
+        {
             let message = "every column is a partition column, so the files would hold nothing";
             let span = output.partition_by[0].span();
             self.report(Diagnostic::error(codes::ALL_PARTITIONED, span, message).task(draft.name));
@@ -190,7 +217,13 @@ impl<'a> Compiler<'a> {
     }
 
     /// The column called so; a diagnostic if there is none.
-    pub(super) fn column_exists<'c>(&mut self, task: &str, column: &Spanned<String>, columns: &'c [Column], code: &'static str) -> Option<&'c Column> {
+    pub(super) fn column_exists<'c>(
+        &mut self,
+        task: &str,
+        column: &Spanned<String>,
+        columns: &'c [Column],
+        code: &'static str,
+    ) -> Option<&'c Column> {
         let found = columns.iter().find(|found| found.name == *column.get_ref());
         if found.is_none() {
             let message = format!("`{task}` has no column `{}`", column.get_ref());

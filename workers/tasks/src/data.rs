@@ -1,0 +1,67 @@
+//! How data comes to a command and goes from it: folders of Parquet in, files out.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use engine::Engine;
+use flow::plan::Column;
+use flow::spec::Format;
+use flow::wire::{Assignment, Failure, Outcome};
+use worker::Context;
+
+use crate::{command, inputs, sql};
+
+/// A command's ties to the lake.
+pub(crate) struct Lake {
+    pub engine: Engine,
+}
+
+#[async_trait]
+impl command::Data for Lake {
+    async fn stage(
+        &self,
+        assignment: &Assignment,
+        _cx: &Context,
+        folder: &Path,
+    ) -> Result<BTreeMap<String, PathBuf>, Failure> {
+        let task = &assignment.plan.tasks[assignment.task];
+        let settings: command::Settings = settings(task)?;
+        let session = inputs::session(&self.engine, assignment).await?;
+        let mut staged = BTreeMap::new();
+        for name in settings.inputs {
+            let path = folder.join(&name);
+            session.export(&name, &path).await?;
+            staged.insert(name, path);
+        }
+        Ok(staged)
+    }
+
+    async fn publish(&self, assignment: &Assignment, _cx: &Context, files: Vec<PathBuf>) -> Result<Outcome, Failure> {
+        self.publish_files(assignment, files).await
+    }
+}
+
+impl Lake {
+    async fn publish_files(&self, assignment: &Assignment, files: Vec<PathBuf>) -> Result<Outcome, Failure> {
+        let task = &assignment.plan.tasks[assignment.task];
+        let settings = settings(task)?;
+        let format = settings.format.unwrap_or(Format::Parquet);
+        let columns: Vec<Column> = task
+            .output
+            .iter()
+            .flat_map(|output| &output.columns)
+            .map(|column| Column { name: column.name.clone(), kind: column.kind.clone() })
+            .collect();
+        let session = inputs::session(&self.engine, assignment).await?;
+        let query = session.files_query(format, columns, &files).await?;
+        let fingerprint = self.engine.fingerprint(assignment).await?;
+        self.engine.publish(&session, &query, sql::publication(&self.engine, assignment, fingerprint)?).await
+    }
+}
+
+/// What the plan says of a command.
+pub(crate) fn settings(task: &flow::plan::Task) -> Result<command::Settings, Failure> {
+    serde_json::from_value(task.with.clone())
+        .map_err(|error| Failure::internal(format!("the plan of `{}` has no command: {error}", task.name)))
+}

@@ -1,0 +1,51 @@
+//! Attempts of every kind of task.
+
+use async_trait::async_trait;
+use engine::Engine;
+use flow::wire::{Assignment, Ending, Failure};
+use worker::{Context, Execute};
+
+use crate::{command, data, sql};
+
+/// Runs attempts with an engine and the folders that commands need.
+pub struct Executor {
+    data: data::Lake,
+    folders: command::Folders,
+}
+
+impl Executor {
+    /// An executor for tasks that read and write the engine's lake.
+    pub fn new(engine: Engine, folders: command::Folders) -> Executor {
+        Executor { data: data::Lake { engine }, folders }
+    }
+
+    async fn command(&self, assignment: &Assignment, cx: &Context) -> Result<Ending, Failure> {
+        let task = &assignment.plan.tasks[assignment.task];
+        let settings = data::settings(task)?;
+        let fingerprint = self.data.engine.fingerprint(assignment).await?;
+        if task.output.is_some() {
+            let publish = sql::publication(&self.data.engine, assignment, fingerprint)?;
+            if let Some(outcome) = self.data.engine.cached(&publish).await? {
+                return Ok(Ending::Succeeded(outcome));
+            }
+        }
+        Ok(command::execute(&settings, assignment, cx, &self.folders, &self.data).await)
+    }
+}
+
+#[async_trait]
+impl Execute for Executor {
+    async fn execute(&self, assignment: &Assignment, cx: &Context) -> Ending {
+        let task = &assignment.plan.tasks[assignment.task];
+        match task.kind.as_str() {
+            // A query holds no process: dropping it ends it.
+            "sql" => tokio::select! {
+                ending = sql::execute(&self.data.engine, assignment) => ending,
+                () = cx.stopped() => Ending::Cancelled,
+            },
+            "command" => self.command(assignment, cx).await.unwrap_or_else(Ending::Failed),
+            "noop" => Ending::Succeeded(Default::default()),
+            kind => Ending::Failed(Failure::internal(format!("this worker does not know the kind `{kind}`"))),
+        }
+    }
+}
