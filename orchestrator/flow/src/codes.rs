@@ -10,6 +10,8 @@ pub struct Code {
     pub code: &'static str,
     /// What the code stands for, as a lowercase fragment.
     pub title: &'static str,
+    /// Its page in Markdown: what it means, a flow that it is told about, what to do.
+    pub page: &'static str,
 }
 
 macro_rules! codes {
@@ -17,7 +19,9 @@ macro_rules! codes {
         $(#[doc = $title] pub const $name: &str = $code;)*
 
         /// Every code, in order.
-        pub const ALL: &[Code] = &[$(Code { code: $code, title: $title }),*];
+        pub const ALL: &[Code] = &[
+            $(Code { code: $code, title: $title, page: include_str!(concat!("codes/", $code, ".md")) }),*
+        ];
     };
 }
 
@@ -106,4 +110,51 @@ codes! {
 /// The entry of `code`, in any case.
 pub fn find(code: &str) -> Option<&'static Code> {
     ALL.iter().find(|entry| entry.code.eq_ignore_ascii_case(code))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{check, graph, spec};
+
+    /// The codes that the flow file alone gives rise to.
+    fn is_told_without_data(code: &str) -> bool {
+        let elsewhere = [NOT_TEXT, FLOW_NAME_TWICE, UNDECLARED_PARAM, SQL_FILE_MISSING, ALL_PARTITIONED];
+        let by_engine = code.starts_with("E5") && code != UNKNOWN_TYPE;
+        let by_columns = (CHECK_COLUMN..=CONTRACT_EXTRA).contains(&code) || code == OUTPUT_COLUMN;
+        let by_files = (SOURCE_MISSING..=SOURCE_EXTRA).contains(&code) || code == SOURCE_TYPE;
+        !(elsewhere.contains(&code) || by_engine || by_columns || by_files || code.starts_with('W'))
+    }
+
+    fn told(text: &str) -> Vec<&'static str> {
+        let (flow, mut diagnostics) = spec::parse(text);
+        if let Some(flow) = flow {
+            diagnostics.extend(check::check(&flow, &["sql", "command", "noop"]));
+            let (tasks, edges) = graph::declared(&flow);
+            diagnostics.extend(graph::order(&tasks, &edges).err().into_iter().flatten());
+        }
+        diagnostics.into_iter().map(|diagnostic| diagnostic.code).collect()
+    }
+
+    #[test]
+    fn every_page_begins_with_its_code_and_shows_a_flow_that_it_is_told_about() {
+        for Code { code, title, page } in ALL {
+            assert!(page.starts_with(&format!("# {code}: {title}\n\n")), "{code} has another heading");
+            if *code == NOT_TEXT {
+                continue;
+            }
+            let example = page.split("```toml\n").nth(1).and_then(|rest| rest.split("\n```").next());
+            let expected = if is_told_without_data(code) { vec![*code] } else { vec![] };
+            if *code != FLOW_NAME_TWICE {
+                assert_eq!(told(example.unwrap_or_default()), expected, "{code}");
+            }
+        }
+    }
+
+    #[test]
+    fn codes_are_in_order_and_found_in_any_case() {
+        assert!(ALL.is_sorted_by(|a, b| a.code < b.code));
+        assert_eq!(find("e503").map(|code| code.code), Some(UNKNOWN_COLUMN));
+        assert_eq!(find("E999"), None);
+    }
 }

@@ -23,9 +23,13 @@ pub enum Severity {
 pub struct Diagnostic {
     /// A stable code such as `E503` from [`crate::codes`], explained by `flowctl explain`.
     pub code: &'static str,
+    /// Whether the flow compiles all the same.
     pub severity: Severity,
+    /// The fact, as a lowercase fragment.
     pub message: String,
+    /// What to do, if there is something to say.
     pub hint: Option<String>,
+    /// Where, in the text of the flow file.
     pub span: Span,
     /// The task that the mistake is in, if it is in one.
     pub task: Option<String>,
@@ -36,7 +40,7 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// An error at `span` of the flow file.
     pub fn error(code: &'static str, span: Span, message: impl Into<String>) -> Self {
-        let message = message.into();
+        let message = one_line(message.into());
         Diagnostic { code, severity: Severity::Error, message, hint: None, span, task: None, source: None }
     }
 
@@ -48,14 +52,14 @@ impl Diagnostic {
     /// Says what to do.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(one_line(hint.into()));
         self
     }
 
     /// Says what to do, if there is anything to say.
     #[must_use]
     pub fn maybe_hint(mut self, hint: Option<String>) -> Self {
-        self.hint = hint.or(self.hint);
+        self.hint = hint.map(one_line).or(self.hint);
         self
     }
 
@@ -94,6 +98,15 @@ impl Diagnostic {
             "task": self.task,
         })
     }
+}
+
+/// Messages quote texts of the file, which may hold anything: line ends and other control characters are escaped.
+fn one_line(text: String) -> String {
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(escaped).collect()
 }
 
 /// A place as an editor shows it.

@@ -15,7 +15,9 @@ use crate::spec::Flow;
 /// One task needs another, by their places in the list of tasks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Edge {
+    /// The task that waits.
     pub task: usize,
+    /// The task that it waits for.
     pub needs: usize,
     /// Where the flow file says so.
     pub span: Span,

@@ -15,6 +15,7 @@ pub mod plan;
 pub mod retry;
 pub mod run;
 pub mod schedule;
+pub mod schema;
 pub mod spec;
 pub mod value;
 pub mod view;

@@ -4,20 +4,20 @@
 //! their doc comments are both the manual and an editor's hover text.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::diagnostic::Span;
-
+mod checks;
 mod complaint;
 mod inside;
 mod lost;
 mod parse;
+mod reading;
 mod tree;
 
+pub use checks::{Accepted, Between, Check, On, References, Rows, Severity};
 pub use lost::Lost;
 pub use parse::parse;
 
@@ -26,7 +26,7 @@ pub use parse::parse;
 #[serde(deny_unknown_fields)]
 pub struct Flow {
     /// The flow's name: a letter or `_`, then letters, digits, `_`, `-`; at most 64. Required.
-    #[schemars(with = "String", required)]
+    #[schemars(with = "String")]
     pub name: Option<Spanned<String>>,
     /// What the flow is for, in a sentence.
     pub description: Option<String>,
@@ -49,7 +49,7 @@ pub struct Flow {
     pub sources: BTreeMap<Spanned<String>, Spanned<Source>>,
     /// The nodes of the graph, by name. At least one.
     #[serde(default)]
-    #[schemars(with = "BTreeMap<String, Task>", required)]
+    #[schemars(with = "BTreeMap<String, Task>")]
     pub tasks: BTreeMap<Spanned<String>, Spanned<Task>>,
     /// What could not be read. Told by the parser, not to be complained about again.
     #[serde(skip)]
@@ -57,51 +57,6 @@ pub struct Flow {
     /// The text that the flow was read from: what all spans point into.
     #[serde(skip)]
     pub text: String,
-}
-
-impl Flow {
-    /// The place in the file of a part of a text value (a byte range of the value), past quotes and escapes.
-    /// The place of the whole value if the text is not the one the flow was read from.
-    pub fn inside(&self, value: &Spanned<String>, part: Range<usize>) -> Span {
-        inside::locate(&self.text, value, part).unwrap_or_else(|| value.span())
-    }
-
-    /// The task of this name.
-    pub fn task(&self, name: &str) -> Option<&Spanned<Task>> {
-        self.tasks.get(&Spanned::new(0..0, name.to_owned()))
-    }
-
-    /// The source of this name.
-    pub fn source(&self, name: &str) -> Option<&Spanned<Source>> {
-        self.sources.get(&Spanned::new(0..0, name.to_owned()))
-    }
-
-    /// The tasks by name, in the order of the file.
-    pub fn tasks_in_order(&self) -> Vec<(&str, &Spanned<Task>)> {
-        in_order(&self.tasks)
-    }
-
-    /// The sources by name, in the order of the file.
-    pub fn sources_in_order(&self) -> Vec<(&str, &Spanned<Source>)> {
-        in_order(&self.sources)
-    }
-
-    /// Whether nothing should be said about the absence of a task or source of this name, because part of the file
-    /// that may define it could not be read.
-    pub fn excuses(&self, name: &str) -> bool {
-        ["tasks", "sources"].iter().any(|part| self.lost.covers(&[part, name]))
-    }
-
-    /// The same for a parameter.
-    pub fn excuses_param(&self, name: &str) -> bool {
-        self.lost.covers(&["params", name])
-    }
-}
-
-fn in_order<T>(entries: &BTreeMap<Spanned<String>, T>) -> Vec<(&str, &T)> {
-    let mut entries: Vec<_> = entries.iter().collect();
-    entries.sort_by_key(|(name, _)| name.span().start);
-    entries.into_iter().map(|(name, entry)| (name.get_ref().as_str(), entry)).collect()
 }
 
 /// What happens to independent tasks when a task fails.
@@ -137,9 +92,12 @@ pub struct Schedule {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Catchup {
+    /// None of them.
     None,
+    /// Only the last one.
     #[default]
     Latest,
+    /// All of them, one after the other.
     All,
 }
 
@@ -155,19 +113,25 @@ pub struct Dst {
     pub doubled: Doubled,
 }
 
+/// What happens to a time that does not exist on a day.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Skipped {
+    /// It runs at the first instant after the gap.
     #[default]
     RunAfter,
+    /// It does not run that day.
     Skip,
 }
 
+/// What happens to a time that exists twice on a day.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Doubled {
+    /// It runs at the first of the two.
     #[default]
     Once,
+    /// It runs at both.
     Twice,
 }
 
@@ -228,11 +192,15 @@ pub struct Retry {
     pub jitter: Option<bool>,
 }
 
+/// How the delay between tries grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Backoff {
+    /// Not at all.
     Constant,
+    /// By `delay` each time.
     Linear,
+    /// It doubles.
     Exponential,
 }
 
@@ -264,49 +232,20 @@ pub struct Source {
     pub strict: bool,
 }
 
+/// The form in which data lies in files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
+    /// Text with delimiters.
     Csv,
+    /// One object a line.
     Json,
+    /// Apache Parquet.
     Parquet,
+    /// Apache Avro.
     Avro,
+    /// A Delta Lake table.
     Delta,
-}
-
-impl Source {
-    /// The format: as written, or else as the name of the file says, past endings for compression.
-    pub fn format(&self) -> Option<Format> {
-        self.format.as_ref().map(|format| *format.get_ref()).or_else(|| Format::of_name(self.path.get_ref()))
-    }
-}
-
-impl Format {
-    /// All of them.
-    pub const ALL: [Format; 5] = [Format::Csv, Format::Json, Format::Parquet, Format::Avro, Format::Delta];
-
-    /// The word of the flow file.
-    pub fn word(self) -> &'static str {
-        match self {
-            Format::Csv => "csv",
-            Format::Json => "json",
-            Format::Parquet => "parquet",
-            Format::Avro => "avro",
-            Format::Delta => "delta",
-        }
-    }
-
-    /// The format that the ending of a path tells. `.ndjson` and `.jsonl` are `json`; `.gz`, `.zst` and `.bz2` are
-    /// looked past.
-    pub fn of_name(path: &str) -> Option<Format> {
-        let path = path.trim_end_matches('/').to_ascii_lowercase();
-        let plain = [".gz", ".zst", ".bz2"].iter().find_map(|ending| path.strip_suffix(ending)).unwrap_or(&path);
-        let (_, ending) = plain.rsplit_once('.')?;
-        match ending {
-            "ndjson" | "jsonl" => Some(Format::Json),
-            _ => Format::ALL.into_iter().find(|format| format.word() == ending),
-        }
-    }
 }
 
 /// A node of the graph. Its kind is given by the one key that names it (`sql`, `sql_file`, `command`) or by `kind`.
@@ -369,39 +308,6 @@ pub struct Task {
     pub kill_grace: Option<Spanned<String>>,
 }
 
-impl Task {
-    /// The keys that name a kind and are given, each with its kind and place.
-    pub fn kinds(&self) -> Vec<(&'static str, &str, Span)> {
-        let sql = self.sql.as_ref().map(|sql| ("sql", "sql", sql.span()));
-        let sql_file = self.sql_file.as_ref().map(|file| ("sql_file", "sql", file.span()));
-        let command = self.command.as_ref().map(|command| ("command", "command", command.span()));
-        let kind = self.kind.as_ref().map(|kind| ("kind", kind.get_ref().as_str(), kind.span()));
-        [sql, sql_file, command, kind].into_iter().flatten().collect()
-    }
-
-    /// The kind, if exactly one is given: `sql` (also for `sql_file`), `command`, or the word of `kind`.
-    pub fn kind(&self) -> Option<&str> {
-        match self.kinds()[..] {
-            [(_, kind, _)] => Some(kind),
-            _ => None,
-        }
-    }
-
-    /// The format of the files that a command leaves as its dataset.
-    pub fn format(&self) -> Option<Format> {
-        Some(*self.output.as_ref()?.get_ref().format.as_ref()?.get_ref())
-    }
-
-    /// Whether nothing but ordering comes out of it: a noop, or a command without `output.format` and `schema`.
-    pub fn makes_nothing(&self) -> bool {
-        match self.kind() {
-            Some("noop") => true,
-            Some("command") => self.format().is_none() && self.schema.is_none(),
-            _ => false,
-        }
-    }
-}
-
 /// How a dataset is published.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -429,10 +335,13 @@ pub struct Output {
     pub format: Option<Spanned<Format>>,
 }
 
+/// Whether the rows of a dataset are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Stored {
+    /// As a Delta Lake table.
     Table,
+    /// Not at all: inlined into the plans that read it.
     View,
 }
 
@@ -455,111 +364,10 @@ pub enum Mode {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Contract {
+    /// Each with its type: `string`, `int`, `float`, `bool`, `date`, `timestamp`, or an SQL type.
     #[schemars(with = "BTreeMap<String, String>")]
     pub columns: BTreeMap<Spanned<String>, Spanned<String>>,
     /// Whether no other column may come along.
     #[serde(default)]
     pub strict: bool,
-}
-
-/// An assertion on a dataset: exactly one of `not_null`, `unique`, `between`, `accepted`, `references`, `rows`, `sql`.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Check {
-    /// No row has a NULL in any of these columns.
-    #[schemars(with = "Option<Vec<String>>")]
-    pub not_null: Option<Spanned<Vec<Spanned<String>>>>,
-    /// No two rows agree in all of these columns. A NULL is no duplicate.
-    #[schemars(with = "Option<Vec<String>>")]
-    pub unique: Option<Spanned<Vec<Spanned<String>>>>,
-    /// Values lie between two inclusive bounds. NULL passes.
-    #[schemars(with = "Option<Between>")]
-    pub between: Option<Spanned<Between>>,
-    /// Values are among those listed. NULL passes.
-    #[schemars(with = "Option<Accepted>")]
-    pub accepted: Option<Spanned<Accepted>>,
-    /// Values are found in a column of another dataset or source. NULL passes.
-    #[schemars(with = "Option<References>")]
-    pub references: Option<Spanned<References>>,
-    /// The number of rows lies between two inclusive bounds.
-    #[schemars(with = "Option<Rows>")]
-    pub rows: Option<Spanned<Rows>>,
-    /// A query that returns the rows that should not be there.
-    #[schemars(with = "Option<String>")]
-    pub sql: Option<Spanned<String>>,
-    /// `error` (the default) blocks publishing, `warn` does not.
-    #[serde(default)]
-    pub severity: Severity,
-    /// The name shown in reports. Default: made from the assertion.
-    #[schemars(with = "Option<String>")]
-    pub name: Option<Spanned<String>>,
-    /// What the assertion sees: the `rows` about to be published (the default), or the `table` as it would be.
-    #[serde(default)]
-    pub on: On,
-}
-
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Between {
-    #[schemars(with = "String")]
-    pub column: Spanned<String>,
-    #[schemars(with = "Option<serde_json::Value>")]
-    pub min: Option<Spanned<toml::Value>>,
-    #[schemars(with = "Option<serde_json::Value>")]
-    pub max: Option<Spanned<toml::Value>>,
-}
-
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Accepted {
-    #[schemars(with = "String")]
-    pub column: Spanned<String>,
-    #[schemars(with = "Vec<serde_json::Value>")]
-    pub values: Spanned<Vec<Spanned<toml::Value>>>,
-}
-
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct References {
-    #[schemars(with = "String")]
-    pub column: Spanned<String>,
-    /// `dataset.column`, or `flow.dataset.column`.
-    #[schemars(with = "String")]
-    pub to: Spanned<String>,
-}
-
-impl References {
-    /// The dataset (`dataset` or `flow.dataset`) and the column. `None` if the text has another shape.
-    pub fn target(&self) -> Option<(&str, &str)> {
-        let (dataset, column) = self.to.get_ref().rsplit_once('.')?;
-        let parts = dataset.split('.').count();
-        let named = dataset.split('.').chain([column]).all(|part| !part.trim().is_empty());
-        (named && parts <= 2).then_some((dataset, column))
-    }
-}
-
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Rows {
-    #[schemars(with = "Option<u64>")]
-    pub min: Option<Spanned<i64>>,
-    #[schemars(with = "Option<u64>")]
-    pub max: Option<Spanned<i64>>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, serde::Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    #[default]
-    Error,
-    Warn,
-}
-
-/// What a check sees.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, serde::Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum On {
-    #[default]
-    Rows,
-    Table,
 }

@@ -15,12 +15,19 @@ use crate::spec::{Flow, Param};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ParamType {
+    /// Any text.
     String,
+    /// A whole number of at most 64 bits.
     Int,
+    /// A finite number.
     Float,
+    /// `true` or `false`.
     Bool,
+    /// A day of the calendar.
     Date,
+    /// An instant, to the microsecond.
     Timestamp,
+    /// One of these texts.
     Enum(Vec<String>),
 }
 
@@ -28,9 +35,13 @@ pub enum ParamType {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", tag = "type", content = "value")]
 pub enum Value {
+    /// A text, also one of an enum.
     String(String),
+    /// A whole number.
     Int(i64),
+    /// A finite number.
     Float(f64),
+    /// A truth.
     Bool(bool),
     /// Days since the Unix epoch.
     Date(i32),
