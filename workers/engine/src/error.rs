@@ -19,12 +19,15 @@ pub enum Error {
     Failed(Failure),
     /// A setting cannot be used.
     Setting(String),
+    /// Whoever reads the rows has gone.
+    BrokenPipe,
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Lake(message) | Error::NotFound(message) | Error::Setting(message) => f.write_str(message),
+            Error::BrokenPipe => f.write_str("the reader has gone"),
             Error::Sql(problem) => f.write_str(&problem.message),
             Error::Failed(failure) => f.write_str(&failure.message),
         }

@@ -5,16 +5,19 @@
 
 mod audit;
 pub mod canonical;
+mod catalogue;
 mod condition;
 mod durable;
 mod engine;
 mod error;
 mod export;
+mod fsck;
 mod lake;
 pub mod lineage;
 mod log;
 mod pin;
 mod publish;
+mod query;
 mod rejected;
 mod replace;
 mod session;
@@ -26,11 +29,14 @@ mod types;
 mod typing;
 
 pub use audit::Audit;
+pub use catalogue::Dataset;
 pub use condition::Condition;
 pub use engine::{Engine, Settings};
 pub use error::Error;
+pub use fsck::Finding;
 pub use publish::Predicate;
 pub use publish::{Identity, Publish};
+pub use query::{At, OutputFormat};
 pub use session::Session;
 pub use source::SourceProblem;
 pub use sql::{Bound, Query, Reference};

@@ -99,6 +99,13 @@ impl Session {
         Ok(())
     }
 
+    /// A table whose name is not to be taken apart, such as a path.
+    pub(crate) fn add_bare(&self, name: &str, table: Arc<dyn TableProvider>) {
+        if let Some(schema) = self.catalog.schema(SCHEMA) {
+            let _ = schema.register_table(name.to_string(), table);
+        }
+    }
+
     pub(crate) fn add(&self, name: &str, table: Arc<dyn TableProvider>) {
         let (schema, name) = name.split_once('.').unwrap_or((SCHEMA, name));
         if self.catalog.schema(schema).is_none() {

@@ -1,0 +1,134 @@
+//! Whether the lake holds what its logs say, and nothing else.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use flow::wire::Failure;
+use serde::Serialize;
+
+use crate::Engine;
+use crate::error::{delta, io};
+use crate::lake::Table;
+
+/// Something of the lake that should not be.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Finding {
+    pub dataset: String,
+    /// `orphan`: a file in no version. `missing`: a live file that is not there. `log`: a log that cannot be read.
+    pub kind: &'static str,
+    pub message: String,
+    /// The file.
+    pub path: String,
+    pub repaired: bool,
+}
+
+impl Engine {
+    /// Compares every table's files with its log. With `repair`, removes files that are in no version; those in
+    /// `spared` run attempts may be about to be published and stay.
+    ///
+    /// Only for a lake on this machine: an object store lists nothing cheaply, and its lifecycle rules do this.
+    pub async fn fsck(&self, repair: bool, spared_since_ms: i64) -> Result<Vec<Finding>, Failure> {
+        let mut found = vec![];
+        for name in self.lake.datasets().await? {
+            let table = self.lake.table(&name)?;
+            let Some(folder) = table.folder.clone() else { continue };
+            match known_files(&table).await {
+                Ok(known) => compare(&name, &folder, &known, repair, spared_since_ms, &mut found)?,
+                Err(failure) => found.push(Finding {
+                    dataset: name,
+                    kind: "log",
+                    message: failure.message,
+                    path: folder.join("_delta_log").display().to_string(),
+                    repaired: false,
+                }),
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// What a log says of files.
+struct Known {
+    /// In some version: time travel may read them.
+    ever: HashSet<PathBuf>,
+    /// In the latest version.
+    live: HashSet<PathBuf>,
+}
+
+async fn known_files(table: &Table) -> Result<Known, Failure> {
+    let latest = table.latest().await?.unwrap_or_default();
+    let mut ever = HashSet::new();
+    for version in 0..=latest {
+        let commit = table.commit(version).await?;
+        ever.extend(commit.into_iter().flat_map(|commit| commit.adds).map(|path| decoded(&path)));
+    }
+    let opened = table.open(latest).await?;
+    let state = opened.snapshot().map_err(|error| delta("failed to list the table's files", &error))?;
+    let live: HashSet<PathBuf> =
+        state.log_data().iter().map(|file| PathBuf::from(file.object_store_path().to_string())).collect();
+    ever.extend(live.iter().cloned());
+    Ok(Known { ever, live })
+}
+
+/// A path of the log, whose special characters are percent-encoded.
+fn decoded(path: &str) -> PathBuf {
+    let bytes = percent_encoding::percent_decode_str(path);
+    PathBuf::from(bytes.decode_utf8_lossy().into_owned())
+}
+
+fn compare(
+    dataset: &str,
+    folder: &Path,
+    known: &Known,
+    repair: bool,
+    since_ms: i64,
+    found: &mut Vec<Finding>,
+) -> Result<(), Failure> {
+    let finding = |kind, message: String, path: &Path, repaired| Finding {
+        dataset: dataset.to_string(),
+        kind,
+        message,
+        path: path.display().to_string(),
+        repaired,
+    };
+    for path in files(folder, since_ms)? {
+        let inside = path.strip_prefix(folder).unwrap_or(&path);
+        if known.ever.contains(inside) {
+            continue;
+        }
+        if repair {
+            std::fs::remove_file(&path).map_err(|error| io("failed to remove", &path, &error))?;
+        }
+        found.push(finding("orphan", "a data file that is in no version".into(), &path, repair));
+    }
+    for path in known.live.iter().map(|path| folder.join(path)).filter(|path| !path.exists()) {
+        let message = "a file of the latest version is not there; run the task again with `--force`".into();
+        found.push(finding("missing", message, &path, false));
+    }
+    Ok(())
+}
+
+/// Data files and half-written ones below a table's folder, but those touched since `since_ms`.
+fn files(folder: &Path, since_ms: i64) -> Result<Vec<PathBuf>, Failure> {
+    let (mut open, mut found) = (vec![folder.to_path_buf()], vec![]);
+    while let Some(folder) = open.pop() {
+        for entry in
+            std::fs::read_dir(&folder).map_err(|error| io("failed to list", &folder, &error))?.filter_map(Result::ok)
+        {
+            let path = entry.path();
+            let name = entry.file_name();
+            if path.is_dir() && name != "_delta_log" {
+                open.push(path);
+            } else if path.is_file() && old(&path, since_ms) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn old(path: &Path, since_ms: i64) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    path.metadata().is_ok_and(|found| found.mtime() * 1000 + found.mtime_nsec() / 1_000_000 < since_ms)
+}

@@ -1,0 +1,257 @@
+//! SQL on the lake, as it is or as it was.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::csv;
+use datafusion::arrow::error::ArrowError;
+use datafusion::arrow::json;
+use datafusion::arrow::util::pretty;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::parquet::arrow::ArrowWriter;
+use flow::codes;
+use flow::plan::Source;
+use flow::spec::Format;
+use flow::wire::{Failure, PinnedFile};
+use futures::StreamExt;
+
+use crate::error::failure;
+use crate::lake::Table;
+use crate::session::Session;
+use crate::{Engine, Error, Problem, Query, source};
+
+/// A point in the past.
+#[derive(Clone, Debug, PartialEq)]
+pub enum At {
+    /// A version of one dataset.
+    Version { dataset: String, version: u64 },
+    /// What every dataset was at a time, in milliseconds since the epoch.
+    Time(i64),
+    /// What a run published; datasets that it did not publish, as they were when it ended (milliseconds since the epoch).
+    Run { run_id: String, ended_ms: i64 },
+}
+
+/// How rows are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutputFormat {
+    Table,
+    Csv,
+    /// One object a line.
+    Json,
+    Parquet,
+}
+
+impl Engine {
+    /// Runs a query and writes its rows. Tables are `flow.dataset`, `dataset` where that is unique, or a path in
+    /// quotes. Returns the number of rows.
+    pub async fn query(
+        &self,
+        sql: &str,
+        at: &[At],
+        format: OutputFormat,
+        sink: &mut (dyn Write + Send),
+    ) -> Result<u64, Error> {
+        let query = self.parse(sql).map_err(Error::Sql)?;
+        if let Some((name, span)) = query.parameters.first() {
+            let message = format!("the parameter `${name}` has no value here");
+            let hint = Some("write the value itself".into());
+            return Err(Error::Sql(Problem { code: codes::UNDECLARED_PARAM, message, hint, span: span.clone() }));
+        }
+        let session = self.session();
+        for reference in &query.references {
+            self.add_reference(&session, &reference.name, at).await?;
+        }
+        self.add_others(&session, &query).await?;
+        let plan = session.analyse(&query).await.map_err(Error::Sql)?;
+        let physical = session.state.create_physical_plan(&plan).await.map_err(failure)?;
+        let stream = datafusion::physical_plan::execute_stream(physical, session.state.task_ctx()).map_err(failure)?;
+        write(stream, format, sink).await
+    }
+
+    async fn add_reference(&self, session: &Session, name: &str, at: &[At]) -> Result<(), Error> {
+        if name.contains('/') || Path::new(name).exists() {
+            return Ok(self.add_path(session, name).await?);
+        }
+        let Some(dataset) = self.resolve(name).await? else { return Ok(()) };
+        let table = self.lake.table(&dataset)?;
+        let Some(latest) = table.latest().await? else { return Ok(()) };
+        let version = version_at(&table, latest, at).await?;
+        session.add_dataset(name, &dataset, version).await?;
+        Ok(())
+    }
+
+    /// `flow.dataset`, or the one dataset of this name. `None` if there is none.
+    pub async fn resolve(&self, name: &str) -> Result<Option<String>, Error> {
+        if name.contains('.') {
+            return Ok(Some(name.to_string()));
+        }
+        let all = self.lake.datasets().await?;
+        let mut found =
+            all.into_iter().filter(|dataset| dataset.rsplit_once('.').is_some_and(|(_, last)| last == name));
+        match (found.next(), found.next()) {
+            (Some(first), Some(second)) => Err(Error::NotFound(format!(
+                "`{name}` could be `{first}` or `{second}`; write the flow's name before it"
+            ))),
+            (first, _) => Ok(first),
+        }
+    }
+
+    /// Makes the names of other datasets known, for the sake of hints, where a name of the query is not.
+    async fn add_others(&self, session: &Session, query: &Query) -> Result<(), Error> {
+        let known = session.known();
+        if query.references.iter().all(|reference| known.tables.contains_key(&reference.name)) {
+            return Ok(());
+        }
+        for dataset in self.lake.datasets().await? {
+            if !known.tables.contains_key(&dataset) {
+                // Known by its name only: no query of ours reads it.
+                let _ = session.add_type(&dataset, []);
+            }
+        }
+        Ok(())
+    }
+
+    /// A file or folder, its format told by the name.
+    async fn add_path(&self, session: &Session, path: &str) -> Result<(), Failure> {
+        let format = Format::of_name(path).unwrap_or(Format::Parquet);
+        let mut source = Source {
+            name: path.to_string(),
+            path: path.to_string(),
+            format,
+            null: vec![],
+            delimiter: if path.contains(".tsv") { b'\t' } else { b',' },
+            header: true,
+            columns: vec![],
+        };
+        let user = |problem: crate::SourceProblem| Failure::user(problem.message);
+        source.columns = self.infer(&source, false).await.map_err(user)?;
+        let files: Vec<PathBuf> = source::files(&source).map_err(user)?;
+        let pinned = files.iter().map(|file| PinnedFile {
+            path: file.display().to_string(),
+            bytes: 0,
+            stamp: String::new(),
+            hash: String::new(),
+        });
+        let table = self.source_table(&source, &pinned.collect::<Vec<_>>()).await?;
+        session.add_bare(path, table);
+        Ok(())
+    }
+}
+
+/// The version of a table that the past points at.
+async fn version_at(table: &Table, latest: u64, at: &[At]) -> Result<u64, Error> {
+    for point in at {
+        match point {
+            At::Version { dataset, version } if *dataset == table.dataset => {
+                if *version <= latest {
+                    return Ok(*version);
+                }
+                let message = format!("`{dataset}` has no version {version}; the latest is {latest}");
+                return Err(Error::NotFound(message));
+            }
+            At::Version { .. } => {}
+            At::Time(time) => return before(table, latest, *time).await,
+            At::Run { run_id, ended_ms } => {
+                let mine = |mark: &crate::log::Mark| mark.run_id == *run_id;
+                if let Some(commit) = table.last_commit(latest, mine, |_| false).await? {
+                    return Ok(commit.version);
+                }
+                return before(table, latest, *ended_ms).await;
+            }
+        }
+    }
+    Ok(latest)
+}
+
+/// The latest version that was there at a time.
+async fn before(table: &Table, latest: u64, time: i64) -> Result<u64, Error> {
+    for version in (0..=latest).rev() {
+        if let Some(commit) = table.commit(version).await?
+            && commit.at <= time
+        {
+            return Ok(version);
+        }
+    }
+    Err(Error::NotFound(format!("nothing was published as `{}` at that time", table.dataset)))
+}
+
+async fn write(
+    mut stream: SendableRecordBatchStream,
+    format: OutputFormat,
+    sink: &mut (dyn Write + Send),
+) -> Result<u64, Error> {
+    let schema = stream.schema();
+    let mut rows = 0;
+    let mut writer = Writer::new(format, sink, &schema)?;
+    while let Some(batch) = stream.next().await {
+        let batch = batch.map_err(failure)?;
+        rows += batch.num_rows() as u64;
+        writer.write(batch)?;
+    }
+    writer.finish()?;
+    Ok(rows)
+}
+
+enum Writer<'a> {
+    Table(&'a mut (dyn Write + Send), Vec<RecordBatch>, datafusion::arrow::datatypes::SchemaRef),
+    Csv(csv::Writer<&'a mut (dyn Write + Send)>),
+    Json(json::LineDelimitedWriter<&'a mut (dyn Write + Send)>),
+    Parquet(Box<ArrowWriter<&'a mut (dyn Write + Send)>>),
+}
+
+impl<'a> Writer<'a> {
+    fn new(
+        format: OutputFormat,
+        sink: &'a mut (dyn Write + Send),
+        schema: &datafusion::arrow::datatypes::SchemaRef,
+    ) -> Result<Writer<'a>, Error> {
+        Ok(match format {
+            OutputFormat::Table => Writer::Table(sink, vec![], schema.clone()),
+            OutputFormat::Csv => {
+                let mut writer = csv::WriterBuilder::new().with_header(true).build(sink);
+                // The header is there even when no row is.
+                writer.write(&RecordBatch::new_empty(schema.clone())).map_err(arrow)?;
+                Writer::Csv(writer)
+            }
+            OutputFormat::Json => Writer::Json(json::WriterBuilder::new().with_explicit_nulls(true).build(sink)),
+            OutputFormat::Parquet => {
+                let writer = ArrowWriter::try_new(sink, schema.clone(), None);
+                Writer::Parquet(Box::new(writer.map_err(|error| arrow(error.into()))?))
+            }
+        })
+    }
+
+    fn write(&mut self, batch: RecordBatch) -> Result<(), Error> {
+        match self {
+            Writer::Table(_, batches, _) => {
+                batches.push(batch);
+                Ok(())
+            }
+            Writer::Csv(writer) => writer.write(&batch).map_err(arrow),
+            Writer::Json(writer) => writer.write(&batch).map_err(arrow),
+            Writer::Parquet(writer) => writer.write(&batch).map_err(|error| arrow(error.into())),
+        }
+    }
+
+    fn finish(self) -> Result<(), Error> {
+        match self {
+            Writer::Table(sink, batches, schema) => {
+                let batches = if batches.is_empty() { vec![RecordBatch::new_empty(schema)] } else { batches };
+                let table = pretty::pretty_format_batches(&batches).map_err(arrow)?;
+                writeln!(sink, "{table}").map_err(|error| arrow(error.into()))
+            }
+            Writer::Csv(_) => Ok(()),
+            Writer::Json(mut writer) => writer.finish().map_err(arrow),
+            Writer::Parquet(writer) => writer.close().map(drop).map_err(|error| arrow(error.into())),
+        }
+    }
+}
+
+/// A fault while rows are written. A closed pipe keeps its kind, so that the caller can end quietly.
+fn arrow(error: ArrowError) -> Error {
+    match error {
+        ArrowError::IoError(_, error) if error.kind() == std::io::ErrorKind::BrokenPipe => Error::BrokenPipe,
+        error => Error::Failed(Failure::external(error.to_string())),
+    }
+}
