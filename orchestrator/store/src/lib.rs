@@ -10,6 +10,7 @@ mod datasets;
 mod db;
 mod error;
 mod files;
+mod fsck;
 mod leases;
 mod logs;
 mod migrate;
@@ -20,6 +21,7 @@ mod runs;
 pub use datasets::{Dataset, Version};
 pub use error::{Error, Kind};
 pub use files::FileHash;
+pub use fsck::Finding;
 pub use logs::{Line, NumberedLine};
 pub use runs::{Created, Head, Loaded, NewRun, Origin};
 

@@ -41,7 +41,13 @@ fn sqlite(path: &Path) -> Result<Db, Error> {
         .busy_timeout(PATIENCE)
         .foreign_keys(true)
         .disable_statement_logging();
-    let pool = || SqlitePoolOptions::new().acquire_timeout(PATIENCE).idle_timeout(None).max_lifetime(None);
+    let pool = || {
+        SqlitePoolOptions::new()
+            .acquire_timeout(PATIENCE)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .test_before_acquire(false)
+    };
     Ok(Db::Sqlite {
         writer: pool().max_connections(1).connect_lazy_with(options.clone()),
         readers: pool().max_connections(4).connect_lazy_with(options),

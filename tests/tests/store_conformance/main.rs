@@ -1,8 +1,11 @@
 //! One suite for the store, on SQLite and on PostgreSQL. `tests/with-postgres` starts the latter.
 
 mod datasets;
+mod fsck;
 mod journal;
+mod killed;
 mod opening;
+mod same_history;
 mod world;
 
 /// Makes every test twice: once per database.

@@ -24,3 +24,58 @@ async fn a_newer_layout_is_refused(world: World) {
     assert_eq!(error.kind, Kind::Newer, "{error}");
     assert!(error.hint.unwrap().contains("a newer flowctl"));
 }
+
+/// Opens what cannot be opened, and checks that nothing of the password shows.
+async fn refused(setting: &str) -> store::Error {
+    let error = Store::open(setting).await.unwrap_err();
+    let shown = format!("{error} {error:?}");
+    assert!(!shown.contains("sec") && !shown.contains("ret"), "{shown}");
+    assert!(error.hint.is_some(), "{error} says not what to do");
+    error
+}
+
+#[tokio::test]
+async fn an_unreachable_postgres_is_named_without_its_password() {
+    let error = refused("postgres://ann:sec-ret@127.0.0.1:1/db").await;
+    assert_eq!(error.kind, Kind::Unreachable, "{error}");
+    assert!(error.message.contains("postgres://ann@127.0.0.1:1/db"), "{error}");
+    let error = refused("postgres://ann:sec-ret@localhost/db?host=/nowhere").await;
+    assert_eq!(error.kind, Kind::Unreachable, "{error}");
+}
+
+#[tokio::test]
+async fn a_password_in_the_wrong_place_is_not_shown() {
+    for url in [
+        "postgres://ann:12/sec@ret@127.0.0.1/db",
+        "postgres://ann:1?sec@ret/db",
+        "postgres://ann:1#sec@ret/db",
+        "postgres://ann:sec/ret",
+    ] {
+        assert_eq!(refused(url).await.kind, Kind::Setting, "{url}");
+    }
+    assert_eq!(refused("mysql://ann:sec@ret/db").await.kind, Kind::Setting);
+    assert_eq!(refused("").await.kind, Kind::Setting);
+}
+
+#[tokio::test]
+async fn files_that_are_no_store_are_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = folder.path().join("text");
+    std::fs::write(&text, "not a database, but long enough to look at twice".repeat(50)).unwrap();
+    assert_eq!(refused(text.to_str().unwrap()).await.kind, Kind::Corrupt);
+    assert_eq!(refused(text.join("below/state.db").to_str().unwrap()).await.kind, Kind::Unwritable);
+    assert_eq!(refused(folder.path().to_str().unwrap()).await.kind, Kind::Unwritable);
+}
+
+#[tokio::test]
+async fn a_path_may_be_written_in_several_ways() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("with space?.db");
+    for setting in
+        [format!("{}", path.display()), format!("sqlite:{}", path.display()), format!("sqlite://{}", path.display())]
+    {
+        Store::open(&setting).await.unwrap().close().await;
+    }
+    let files: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(files, ["with space?.db"]);
+}

@@ -1,0 +1,2 @@
+-- Differs: only SQLite's file is ours to look after.
+pragma integrity_check
