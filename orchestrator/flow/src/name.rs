@@ -36,11 +36,15 @@ pub fn nearest<'c>(given: &str, candidates: impl IntoIterator<Item = &'c str>) -
     let wanted = given.to_lowercase();
     let near = candidates.into_iter().filter_map(|candidate| {
         let known = candidate.to_lowercase();
+        let shortest = wanted.len().min(known.len());
+        let extended = shortest >= 3 && (wanted.starts_with(&known) || known.starts_with(&wanted));
+        // Far more names are too long or too short than are worth a closer look.
+        if !extended && shortest * 2 < wanted.len().max(known.len()) {
+            return None;
+        }
         let distance = strsim::osa_distance(&wanted, &known);
         let longest = wanted.chars().count().max(known.chars().count());
         let slip = distance < longest && distance <= (longest / 3).max(1);
-        let shortest = wanted.len().min(known.len());
-        let extended = shortest >= 3 && (wanted.starts_with(&known) || known.starts_with(&wanted));
         (slip || extended).then_some((distance, candidate))
     });
     near.min().map(|(_, candidate)| candidate)
@@ -58,11 +62,15 @@ pub fn suggest<'c>(given: &str, candidates: impl IntoIterator<Item = &'c str> + 
 /// The names in backticks, at most twelve of them. `None` when there are none.
 pub fn list<'c>(names: impl IntoIterator<Item = &'c str>) -> Option<String> {
     const SHOWN: usize = 12;
-    let names: Vec<_> = names.into_iter().map(|name| format!("`{name}`")).collect();
-    match names.len() {
-        0 => None,
-        count if count > SHOWN + 1 => Some(format!("{} and {} more", names[..SHOWN].join(", "), count - SHOWN)),
-        _ => Some(names.join(", ")),
+    let mut names = names.into_iter();
+    let mut shown: Vec<_> = names.by_ref().take(SHOWN + 1).map(|name| format!("`{name}`")).collect();
+    match names.count() {
+        0 if shown.is_empty() => None,
+        0 => Some(shown.join(", ")),
+        more => {
+            shown.truncate(SHOWN);
+            Some(format!("{} and {} more", shown.join(", "), more + 1))
+        }
     }
 }
 

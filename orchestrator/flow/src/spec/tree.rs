@@ -1,5 +1,7 @@
 //! Places in a TOML document.
 
+use std::borrow::Cow;
+
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
@@ -116,25 +118,25 @@ pub(super) fn lists_at(root: &Node<'_>, patterns: &[&[&str]]) -> Vec<Path> {
     found
 }
 
-fn follow(node: &Node<'_>, pattern: &[&str], path: &mut Path, found: &mut Vec<Path>) {
-    let Some((step, rest)) = pattern.split_first() else {
+fn follow<'n>(node: &'n Node<'_>, pattern: &[&'n str], path: &mut Vec<Cow<'n, str>>, found: &mut Vec<Path>) {
+    let Some((&step, rest)) = pattern.split_first() else {
         if node.get_ref().is_array() {
-            found.push(path.clone());
+            found.push(path.iter().map(|step| step.clone().into_owned()).collect());
         }
         return;
     };
-    let mut into = |step: String, child: &Node<'_>| {
+    let mut into = |step: Cow<'n, str>, child: &'n Node<'_>| {
         path.push(step);
         follow(child, rest, path, found);
         path.pop();
     };
     match node.get_ref() {
-        DeValue::Table(table) if *step == "*" => {
-            table.iter().for_each(|(key, child)| into(key.get_ref().to_string(), child));
+        DeValue::Table(table) if step == "*" => {
+            table.iter().for_each(|(key, child)| into(Cow::Borrowed(key.get_ref().as_ref()), child));
         }
-        DeValue::Table(table) => table.get(*step).into_iter().for_each(|child| into((*step).to_owned(), child)),
-        DeValue::Array(list) if *step == "*" => {
-            list.iter().enumerate().for_each(|(index, child)| into(index.to_string(), child));
+        DeValue::Table(table) => table.get(step).into_iter().for_each(|child| into(Cow::Borrowed(step), child)),
+        DeValue::Array(list) if step == "*" => {
+            list.iter().enumerate().for_each(|(index, child)| into(Cow::Owned(index.to_string()), child));
         }
         _ => {}
     }
