@@ -129,3 +129,21 @@ async fn the_environment_is_complete() {
     assert_eq!(set["TRACEPARENT"], format!("00-0192f0c123457abc8def0123456789ab-{span}-01"));
     assert_eq!(set.len(), expected.len() + 2, "nothing else: {set:?}");
 }
+
+/// What flowctl was given by a command that runs it must not pass for what it gives its own commands.
+#[tokio::test]
+async fn nothing_of_an_outer_attempt_is_passed_on() {
+    const OUTER: [&str; 4] = ["FLOWCTL_PARAM_OUTER", "FLOWCTL_INPUT_OUTER", "FLOWCTL_LOGICAL_TIME", "TRACESTATE"];
+    if std::env::var_os("FLOWCTL_PARAM_OUTER").is_none() {
+        let this = "ending::nothing_of_an_outer_attempt_is_passed_on";
+        let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+        again.args([this, "--exact"]).envs(OUTER.map(|name| (name, "outer"))).env("FLOWCTL_STORE", "kept");
+        assert!(again.status().unwrap().success());
+        return;
+    }
+    let mut world = World::new(&["env"]);
+    world.run().await;
+    let texts = world.texts();
+    assert!(texts.contains(&"FLOWCTL_STORE=kept".to_owned()));
+    assert!(!texts.iter().any(|text| text.ends_with("=outer")), "{texts:?}");
+}
