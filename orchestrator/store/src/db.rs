@@ -212,15 +212,28 @@ fn repeat(sql: &str, rows: usize, width: usize, mark: char) -> String {
         .collect();
     let mut text = format!("{head}values\n");
     for row in 0..rows {
-        text.push_str(if row == 0 { start } else { ",\n" });
-        if row > 0 {
-            text.push_str(start);
-        }
+        text.push_str(if row > 0 { ",\n" } else { "" });
+        text.push_str(start);
         for (number, after) in &parts {
-            text.push_str(&format!("{mark}{}{after}", row * width + number));
+            text.push(mark);
+            text.push_str(&(row * width + number).to_string());
+            text.push_str(after);
         }
     }
     text.push('\n');
     text.push_str(tail);
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tuple_is_repeated_and_renumbered() {
+        let sql = "insert into t (a, b)\nvalues\n($1, f($2))\non conflict do nothing\n";
+        let twice = "insert into t (a, b)\nvalues\n(?1, f(?2)),\n(?3, f(?4))\non conflict do nothing\n";
+        assert_eq!(repeat(sql, 2, 2, '?'), twice);
+        assert_eq!(repeat(sql, 1, 2, '$'), sql);
+    }
 }

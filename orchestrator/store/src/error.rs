@@ -164,3 +164,44 @@ pub(crate) fn commit_unknown(error: &sqlx::Error) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_of_sqlite_keep_their_meaning_when_extended() {
+        let cantopen_isdir = 14 | (2 << 8);
+        let readonly_directory = 8 | (6 << 8);
+        let ioerr_write = 10 | (3 << 8);
+        assert_eq!([cantopen_isdir, readonly_directory].map(kind_sqlite), [Kind::Unwritable; 2]);
+        assert_eq!(
+            [13, 5, 11, 26, 1].map(kind_sqlite),
+            [Kind::Full, Kind::Busy, Kind::Corrupt, Kind::Corrupt, Kind::Internal]
+        );
+        assert_eq!(kind_sqlite(ioerr_write), Kind::Unreachable);
+    }
+
+    #[test]
+    fn codes_of_postgres_fall_into_the_kinds_that_callers_tell_apart() {
+        let unreachable = ["08006", "28P01", "3D000", "53300", "57P01", "58030"];
+        assert_eq!(unreachable.map(kind_postgres), [Kind::Unreachable; 6]);
+        assert_eq!(["53100", "25006", "40P01"].map(kind_postgres), [Kind::Full, Kind::Unwritable, Kind::Busy]);
+        assert_eq!(kind_postgres("42P01"), Kind::Internal);
+    }
+
+    #[test]
+    fn only_a_lost_answer_leaves_a_commit_open() {
+        let cut = sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into());
+        assert!(commit_unknown(&cut));
+        assert!(!commit_unknown(&sqlx::Error::PoolTimedOut));
+    }
+
+    #[test]
+    fn a_full_disk_says_what_to_do() {
+        let error = Error::from_sqlx("a.db", &sqlx::Error::Io(std::io::ErrorKind::StorageFull.into()));
+        assert_eq!(error.kind, Kind::Full);
+        assert!(error.message.starts_with("write to the store at a.db: the disk is full"), "{error}");
+        assert!(error.hint.is_some_and(|hint| hint.contains("free some space")));
+    }
+}
