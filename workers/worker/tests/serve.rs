@@ -82,9 +82,7 @@ struct World {
 
 impl World {
     fn new(tasks: &[Task]) -> World {
-        let mut plan = Plan::default();
-        plan.tasks = tasks.to_vec();
-        let plan = Arc::new(plan);
+        let plan = Arc::new(Plan { tasks: tasks.to_vec(), ..Plan::default() });
         let (reports_in, reports) = mpsc::unbounded_channel();
         let (lines_in, lines) = mpsc::unbounded_channel();
         let (dropped_in, dropped) = mpsc::unbounded_channel();

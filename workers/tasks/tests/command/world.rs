@@ -53,9 +53,8 @@ impl World {
         let (heard, lines) = mpsc::unbounded_channel();
         let (stopping, stop) = watch::channel(false);
         let dir = tempfile::tempdir().expect("a folder");
-        let mut plan = Plan::default();
-        plan.dir = dir.path().join("flow");
-        plan.tasks = vec![Task { name: "work".into(), kill_grace_ms: 100, ..Task::default() }];
+        let tasks = vec![Task { name: "work".into(), kill_grace_ms: 100, ..Task::default() }];
+        let plan = Plan { dir: dir.path().join("flow"), tasks, ..Plan::default() };
         fs::create_dir(&plan.dir).expect("the flow's folder");
         let settings = Settings { argv: argv.iter().map(|word| word.to_string()).collect(), ..Settings::default() };
         World { dir, settings, plan, attempt: 1, stopping, stop, heard: Heard(heard), lines }
