@@ -197,7 +197,8 @@ impl Run {
             Phase::Failed => return pending.then_some(Cause::Failed(need)),
             Phase::Skipped(Cause::Failed(root)) => return pending.then_some(Cause::Failed(*root)),
             Phase::Cancelled => return None,
-            Phase::Skipped(_) if (data || planted!(self, SkipAlongAfter)) && !planted!(self, SkipStops) => {
+            Phase::Skipped(_) if planted!(self, SkipStops) => &mut self.tasks[id],
+            Phase::Skipped(_) if data || planted!(self, SkipAlongAfter) => {
                 let task = &mut self.tasks[id];
                 task.unfed.get_or_insert(need);
                 task
@@ -206,8 +207,9 @@ impl Run {
         };
         task.waiting -= 1;
         let (waiting, unfed) = (task.waiting, task.unfed);
-        let too_soon = planted!(self, ForgottenNeed) && waiting == 1 || planted!(self, SkipTooSoon) && unfed.is_some();
-        if !pending || waiting > 0 && !too_soon {
+        let forgets = waiting == 1 && planted!(self, ForgottenNeed);
+        let hurries = unfed.is_some() && planted!(self, SkipTooSoon);
+        if !pending || waiting > 0 && !forgets && !hurries {
             return None;
         }
         let cause = unfed.map(Cause::Unfed);

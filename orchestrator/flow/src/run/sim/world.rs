@@ -206,7 +206,7 @@ impl World<'_> {
     }
 
     fn outcome(&self) -> Outcome {
-        Outcome { rows_out: (self.now % 2 == 0).then_some(self.now), ..Outcome::default() }
+        Outcome { rows_out: self.now.is_multiple_of(2).then_some(self.now), ..Outcome::default() }
     }
 
     fn trouble(&mut self) -> Verdict {
