@@ -25,8 +25,8 @@ impl Driver<'_> {
             if self.run.state().is_terminal() {
                 return Ok(());
             }
-            self.keep_up().await?;
-            if quiet {
+            let news = self.keep_up().await?;
+            if quiet && !news {
                 self.wait().await?;
             }
         }
@@ -138,36 +138,36 @@ impl Driver<'_> {
         }
     }
 
-    /// Reads what others have recorded, and renews the lease, whenever it is time.
-    async fn keep_up(&mut self) -> Result<(), Error> {
+    /// Reads what others have recorded, and renews the lease, whenever it is time. Answers whether there was
+    /// anything to read.
+    async fn keep_up(&mut self) -> Result<bool, Error> {
         let now = self.seat.clock.now();
+        let mut news = false;
         if now >= self.tail_at {
-            self.read_on().await?;
+            news = self.read_on().await?;
             self.tail_at = now + TAIL_MS;
         }
         if now >= self.renew_at {
             self.renew_at = now + LEASE_MS / 3;
             if !self.renew().await? {
-                self.read_on().await?;
-                let closed = self.run.state().is_terminal();
-                return if closed { Ok(()) } else { Err(Error::LeaseLost { run_id: self.new.run_id.clone() }) };
+                news |= self.read_on().await?;
+                if !self.run.state().is_terminal() {
+                    return Err(Error::LeaseLost { run_id: self.new.run_id.clone() });
+                }
             }
         }
-        Ok(())
+        Ok(news)
     }
 
-    async fn read_on(&mut self) -> Result<(), Error> {
+    async fn read_on(&mut self) -> Result<bool, Error> {
         let records = self.tail(self.seq).await?;
         self.run.read(&records);
         self.recorded(&records);
-        Ok(())
+        Ok(!records.is_empty())
     }
 
     /// Waits until there may be something to decide.
     async fn wait(&mut self) -> Result<(), Error> {
-        if self.run.state().is_terminal() {
-            return Ok(());
-        }
         let now = self.seat.clock.now();
         let until = self.run.wake(now).unwrap_or(Time::MAX).min(self.tail_at).min(self.renew_at);
         tokio::select! {

@@ -25,11 +25,15 @@ pub struct Memory {
     inner: Mutex<Inner>,
 }
 
+/// Says what happens to the next append.
+type Whim = Box<dyn FnMut() -> Option<Mood> + Send>;
+
 #[derive(Default)]
 pub struct Inner {
     pub records: Vec<Record>,
     pub appends: usize,
     pub moods: VecDeque<Mood>,
+    pub whim: Option<Whim>,
     pub lease_lost: bool,
     token: u64,
 }
@@ -52,7 +56,7 @@ impl Memory {
 
     fn write(&self, records: Vec<Record>) -> Result<Vec<Record>, Error> {
         let mut inner = self.inner();
-        let mood = inner.moods.pop_front();
+        let mood = inner.moods.pop_front().or_else(|| inner.whim.as_mut().and_then(|whim| whim()));
         match &mood {
             Some(Mood::Overtaken(event)) => inner.push(event.clone()),
             Some(Mood::LostQuestion) => return Err(error(Kind::Unknown)),

@@ -1,6 +1,7 @@
 //! The driver between a store that is not always kind and workers that do as they are told.
 
 mod journal;
+mod sim;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -89,7 +90,8 @@ fn world(new: NewRun, memory: Memory, slots: usize) -> World {
             observer: &mut observer,
             holder: "test",
         };
-        drive(new, seat).await
+        let day = Duration::from_secs(86_400);
+        tokio::time::timeout(day, drive(new, seat)).await.expect("the drive ends within a day")
     });
     World { memory, slots: Arc::new(slots), cancel, heard, run }
 }
@@ -118,7 +120,7 @@ impl World {
     /// The closed run, after seeing that the journal and the observer tell the same story.
     async fn close(mut self) -> Run {
         let run = self.run.await.expect("the driver does not panic").expect("the run closes");
-        let records = std::mem::take(&mut self.memory.inner().records);
+        let records = self.memory.inner().records.clone();
         let mut heard = vec![];
         while let Ok(record) = self.heard.try_recv() {
             heard.push(record);
