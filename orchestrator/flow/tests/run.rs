@@ -303,9 +303,7 @@ fn a_huge_chain_and_a_huge_fan_run_through_without_recursion() {
             (id, true) => noop(format!("t{id}"), vec![need(0)]),
             (id, false) => noop(format!("t{id}"), vec![need(id - 1)]),
         });
-        let mut plan = Plan::default();
-        plan.tasks = tasks.collect();
-        let mut failing = Desk::open(plan);
+        let mut failing = Desk::open(Plan { tasks: tasks.collect(), ..Plan::default() });
         let mut desk = Desk { run: failing.run.clone(), now: 0, journal: vec![] };
         desk.start(0);
         assert_eq!(desk.run.state(), RunState::Succeeded);

@@ -31,10 +31,7 @@ fn chain(length: usize) -> Plan {
 }
 
 fn plan(tasks: Vec<Task>) -> Plan {
-    let mut plan = Plan::default();
-    plan.flow = "flow".to_owned();
-    plan.tasks = tasks;
-    plan
+    Plan { flow: "flow".to_owned(), tasks, ..Plan::default() }
 }
 
 fn output(id: usize) -> Output {

@@ -16,9 +16,7 @@ use tokio::sync::watch;
 /// `width` tasks between a first and a last one.
 fn fan(width: usize, kind: &str) -> Plan {
     let need = |task| Need { task, data: true };
-    let mut plan = Plan::default();
-    plan.flow = "fan".to_owned();
-    plan.tasks = (0..width + 2)
+    let tasks = (0..width + 2)
         .map(|id| Task {
             name: format!("t{id}"),
             kind: kind.to_owned(),
@@ -30,7 +28,7 @@ fn fan(width: usize, kind: &str) -> Plan {
             ..Task::default()
         })
         .collect();
-    plan
+    Plan { flow: "fan".to_owned(), tasks, ..Plan::default() }
 }
 
 fn new(run_id: &str, plan: Plan) -> NewRun {

@@ -31,8 +31,7 @@ impl Features {
 }
 
 pub fn draw(dice: &mut Dice, features: &Features) -> Plan {
-    let mut plan = Plan::default();
-    plan.stop_on_failure = features.stop_on_failure;
+    let mut plan = Plan { stop_on_failure: features.stop_on_failure, ..Plan::default() };
     let density = 1 + dice.below(4);
     for id in 0..1 + dice.below(9) {
         let task = draw_task(dice, features, id, density);
