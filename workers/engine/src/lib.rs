@@ -22,7 +22,7 @@ mod rejected;
 mod replace;
 mod session;
 mod source;
-mod spans;
+pub mod spans;
 mod sql;
 mod stage;
 mod types;

@@ -209,7 +209,7 @@ pub(crate) fn bytes(text: &str, span: Span) -> Range<usize> {
     start..byte(text, span.end).max(start)
 }
 
-fn byte(text: &str, at: Location) -> usize {
+pub(crate) fn byte(text: &str, at: Location) -> usize {
     if at.line == 0 {
         return 0;
     }

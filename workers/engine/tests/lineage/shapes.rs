@@ -10,7 +10,7 @@ use engine::lineage;
 
 use crate::world::{analysed, dataset, empty, short};
 
-const SHAPES: &[(&str, &[&str])] = &[
+pub const SHAPES: &[(&str, &[&str])] = &[
     // Values.
     ("select a, b as c, s from t", &["t.a:I", "t.b:I", "t.s:I"]),
     ("select * from t", &["t.a:I", "t.b:I", "t.s:I", "t.l:I"]),
@@ -93,7 +93,7 @@ const SHAPES: &[(&str, &[&str])] = &[
     ("with q as (select a + 1 as n, b from t where s = 'x') select n, b from q", &["t.a:T t.s:F", "t.b:I t.s:F"]),
     ("with q as (select a from t), t as (select k as a from u) select q.a, t.a from q, t", &["t.a:I", "u.k:I"]),
     (
-        "with recursive r as (select k, 0 as depth from u where w = 0 union all select u.k, depth + 1 from u join r on u.v = r.k) select k, depth from r",
+        "with recursive r as (select k, 0 as depth from u where w = 0 union all select u.k, depth + 1 from u join r on u.v = r.k where depth < 3) select k, depth from r",
         &["u.k:I u.k:J u.v:J u.w:F", "u.k:J u.v:J u.w:F"],
     ),
     (
