@@ -26,10 +26,12 @@ mod order;
 mod reasons;
 #[cfg(test)]
 mod sim;
+mod standing;
 mod state;
 
 pub use reasons::Reason;
-pub use state::{Run, Standing};
+pub use standing::Standing;
+pub use state::Run;
 
 use serde::{Deserialize, Serialize};
 

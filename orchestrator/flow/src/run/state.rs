@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::order::Order;
-use super::{Record, RunState, TaskState};
+use super::{Record, RunState};
 use crate::Time;
 use crate::plan::{Input, Plan, TaskId};
 use crate::wire::{Failure, Outcome};
@@ -78,23 +78,6 @@ pub(super) enum Cause {
     Unfed(TaskId),
     /// A task that it depends on, near or far, failed.
     Failed(TaskId),
-}
-
-/// How a task stands.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Standing<'run> {
-    pub state: TaskState,
-    /// How often it was started, lost attempts included. 1 for a passed noop, 0 for adopted work.
-    pub attempts: u32,
-    /// When the first attempt started.
-    pub started_at: Option<Time>,
-    pub finished_at: Option<Time>,
-    /// Why it failed, will be tried again, or was skipped.
-    pub error: Option<String>,
-    /// What it made, once it succeeded. `None` for one that makes nothing.
-    pub outcome: Option<&'run Outcome>,
-    /// How the latest attempt that did not succeed ended.
-    pub failure: Option<&'run Failure>,
 }
 
 impl Run {
@@ -220,22 +203,6 @@ impl Run {
         made.map(|(plan, task)| (plan.name.as_str(), task.outcome.as_deref().cloned().unwrap_or_default()))
     }
 
-    /// How the task stands.
-    pub fn task(&self, id: TaskId) -> Standing<'_> {
-        let task = &self.tasks[id];
-        let state = self.state_of(task);
-        let left_over = matches!(task.phase, Phase::Pending { .. } | Phase::Running) && self.state.is_terminal();
-        Standing {
-            state,
-            attempts: task.attempts,
-            started_at: task.started_at,
-            finished_at: if left_over { self.finished_at } else { task.finished_at },
-            error: self.error_of(task, state),
-            outcome: task.outcome.as_deref(),
-            failure: task.failure.as_deref(),
-        }
-    }
-
     /// The version of every dataset that this run has made and the task reads, by `flow.task`.
     /// What a view stands for counts as read.
     pub fn versions(&self, id: TaskId) -> BTreeMap<String, u64> {
@@ -261,48 +228,6 @@ impl Run {
     fn version_of(&self, id: TaskId) -> Option<(String, u64)> {
         let outcome = self.tasks[id].outcome.as_ref()?;
         Some((outcome.dataset.clone()?, outcome.version?))
-    }
-
-    fn state_of(&self, task: &Task) -> TaskState {
-        let closed = self.state.is_terminal();
-        match task.phase {
-            Phase::Pending { .. } | Phase::Running if closed && self.state == RunState::Cancelled => {
-                TaskState::Cancelled
-            }
-            Phase::Pending { .. } | Phase::Running if closed && task.attempts > 0 => TaskState::Failed,
-            Phase::Pending { .. } if closed => TaskState::Skipped,
-            Phase::Pending { .. } if task.attempts > 0 => TaskState::Retrying,
-            Phase::Pending { .. } if task.waiting > 0 || self.state == RunState::Queued => TaskState::Waiting,
-            Phase::Pending { .. } => TaskState::Ready,
-            Phase::Running => TaskState::Running,
-            Phase::Succeeded => TaskState::Succeeded,
-            Phase::Failed => TaskState::Failed,
-            Phase::Skipped(_) => TaskState::Skipped,
-            Phase::Cancelled => TaskState::Cancelled,
-        }
-    }
-
-    fn error_of(&self, task: &Task, state: TaskState) -> Option<String> {
-        let failure = || task.failure.as_ref().map(|failure| failure.message.clone());
-        match (state, &task.phase) {
-            (TaskState::Skipped, Phase::Skipped(cause)) => Some(self.skipped_because(cause)),
-            (TaskState::Skipped, _) => Some(format!("the run ended first: {}", self.ended_because())),
-            (TaskState::Failed, Phase::Running) => Some(self.ended_because().to_owned()),
-            (TaskState::Failed | TaskState::Retrying, _) => failure(),
-            _ => None,
-        }
-    }
-
-    pub(super) fn skipped_because(&self, cause: &Cause) -> String {
-        match cause {
-            Cause::Said(reason) => reason.clone(),
-            Cause::Unfed(need) => format!("`{}` was skipped", self.plan.tasks[*need].name),
-            Cause::Failed(root) => format!("`{}` failed", self.plan.tasks[*root].name),
-        }
-    }
-
-    fn ended_because(&self) -> &str {
-        self.error.as_deref().unwrap_or("no reason was recorded")
     }
 }
 

@@ -1,0 +1,84 @@
+//! How a task stands: what follows from its own phase and from that of the run.
+
+use super::state::{Cause, Phase, Task};
+use super::{Run, RunState, TaskState};
+use crate::Time;
+use crate::plan::TaskId;
+use crate::wire::{Failure, Outcome};
+
+/// How a task stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Standing<'run> {
+    pub state: TaskState,
+    /// How often it was started, lost attempts included. 1 for a passed noop, 0 for adopted work.
+    pub attempts: u32,
+    /// When the first attempt started.
+    pub started_at: Option<Time>,
+    pub finished_at: Option<Time>,
+    /// Why it failed, will be tried again, or was skipped.
+    pub error: Option<String>,
+    /// What it made, once it succeeded. `None` for one that makes nothing.
+    pub outcome: Option<&'run Outcome>,
+    /// How the latest attempt that did not succeed ended.
+    pub failure: Option<&'run Failure>,
+}
+
+impl Run {
+    /// How the task stands.
+    pub fn task(&self, id: TaskId) -> Standing<'_> {
+        let task = &self.tasks[id];
+        let state = self.state_of(task);
+        let left_over = matches!(task.phase, Phase::Pending { .. } | Phase::Running) && self.state.is_terminal();
+        Standing {
+            state,
+            attempts: task.attempts,
+            started_at: task.started_at,
+            finished_at: if left_over { self.finished_at } else { task.finished_at },
+            error: self.error_of(task, state),
+            outcome: task.outcome.as_deref(),
+            failure: task.failure.as_deref(),
+        }
+    }
+
+    fn state_of(&self, task: &Task) -> TaskState {
+        let closed = self.state.is_terminal();
+        match task.phase {
+            Phase::Pending { .. } | Phase::Running if closed && self.state == RunState::Cancelled => {
+                TaskState::Cancelled
+            }
+            Phase::Pending { .. } | Phase::Running if closed && task.attempts > 0 => TaskState::Failed,
+            Phase::Pending { .. } if closed => TaskState::Skipped,
+            Phase::Pending { .. } if task.attempts > 0 => TaskState::Retrying,
+            Phase::Pending { .. } if task.waiting > 0 || self.state == RunState::Queued => TaskState::Waiting,
+            Phase::Pending { .. } => TaskState::Ready,
+            Phase::Running => TaskState::Running,
+            Phase::Succeeded => TaskState::Succeeded,
+            Phase::Failed => TaskState::Failed,
+            Phase::Skipped(_) => TaskState::Skipped,
+            Phase::Cancelled => TaskState::Cancelled,
+        }
+    }
+
+    fn error_of(&self, task: &Task, state: TaskState) -> Option<String> {
+        let failure = || task.failure.as_ref().map(|failure| failure.message.clone());
+        match (state, &task.phase) {
+            (TaskState::Skipped, Phase::Skipped(cause)) => Some(self.skipped_because(cause)),
+            (TaskState::Skipped, _) => Some(format!("the run ended first: {}", self.ended_because())),
+            (TaskState::Failed, Phase::Running) => Some(self.ended_because().to_owned()),
+            (TaskState::Failed | TaskState::Retrying, _) => failure(),
+            _ => None,
+        }
+    }
+
+    pub(super) fn skipped_because(&self, cause: &Cause) -> String {
+        match cause {
+            Cause::Said(reason) => reason.clone(),
+            Cause::Unfed(need) => format!("`{}` was skipped", self.plan.tasks[*need].name),
+            Cause::Failed(root) => format!("`{}` failed", self.plan.tasks[*root].name),
+        }
+    }
+
+    fn ended_because(&self) -> &str {
+        self.error.as_deref().unwrap_or("no reason was recorded")
+    }
+}
