@@ -1,0 +1,145 @@
+//! What attempts publish, keep and reject.
+
+mod common;
+
+use common::{Lab, data_files, failure, outcome};
+use engine::At;
+
+const SALES: &str = "day,shop,amount\n2024-01-01,a,10\n2024-01-01,b,20\n2024-01-02,a,30\n";
+
+fn flow(tasks: &str) -> String {
+    format!("name = \"shop\"\n[sources.sales]\npath = \"sales.csv\"\n{tasks}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_is_published_once_and_then_cached() {
+    let mut lab = Lab::new();
+    lab.write("sales.csv", SALES);
+    let flow = flow("[tasks.totals]\nsql = \"select shop, sum(amount) as total from sales group by shop\"");
+    let first = lab.run(&flow, &[]).await;
+    assert!(!outcome(&first, "totals").cached);
+    assert_eq!(outcome(&first, "totals").rows_out, Some(2));
+    assert_eq!(lab.query("select * from shop.totals order by shop").await, "shop,total\na,40\nb,20\n");
+    let layout = flow.replace("select shop,", "SELECT   shop, -- the shop\\n");
+    let second = lab.run(&layout, &[]).await;
+    assert!(outcome(&second, "totals").cached, "layout does not count");
+    assert_eq!(outcome(&second, "totals").version, Some(0));
+    lab.write("sales.csv", &SALES.replace("30", "31"));
+    let third = lab.run(&flow, &[]).await;
+    assert!(!outcome(&third, "totals").cached, "an edit of the same size is noticed");
+    assert_eq!(lab.query("select total from shop.totals where shop = 'a'").await, "total\n41\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_blocking_check_publishes_nothing_and_keeps_the_rows_that_broke_it() {
+    let mut lab = Lab::new();
+    lab.write("sales.csv", SALES);
+    let checked = |max: u32| {
+        let checks = format!("checks = [{{ between = {{ column = \"amount\", max = {max} }}, name = \"small\" }}, {{ unique = [\"shop\"], severity = \"warn\" }}]");
+        flow(&format!("[tasks.all]\nsql = \"select * from sales\"\n{checks}"))
+    };
+    let good = lab.run(&checked(100), &[]).await;
+    assert_eq!(outcome(&good, "all").checks[1].failed_rows, 2, "both rows of shop a");
+    assert!(!outcome(&good, "all").checks[1].passed);
+    let files = data_files(&lab.path("lake/shop/all"));
+    let bad = lab.run(&checked(15), &[]).await;
+    let failed = failure(&bad, "all");
+    assert!(failed.message.contains("check `small` (2 rows) failed"), "{}", failed.message);
+    assert_eq!(failed.checks[0].samples.len(), 2);
+    assert_eq!(data_files(&lab.path("lake/shop/all")), files, "no file is left behind");
+    let rejected = lab.query("select shop, amount, _check from shop.all__rejected order by amount").await;
+    assert_eq!(rejected, "shop,amount,_check\nb,20,small\na,30,small\n");
+    assert_eq!(lab.query("select count(*) as n from shop.all").await, "n\n3\n", "the last good version stays");
+    lab.run(&checked(99), &[]).await;
+    assert_eq!(lab.query("select count(*) as n from shop.all__rejected").await, "n\n0\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_append_doubles_nothing() {
+    let mut lab = Lab::new();
+    lab.write("sales.csv", SALES);
+    let flow = "name = \"shop\"\n[params]\nday = { type = \"date\" }\n[sources.sales]\npath = \"sales.csv\"\n\
+        [tasks.log]\nsql = \"select * from sales where day = $day\"\noutput = { mode = \"append\" }";
+    lab.run(flow, &[("day", "2024-01-01")]).await;
+    lab.run(flow, &[("day", "2024-01-02")]).await;
+    assert_eq!(lab.query("select sum(amount) as s from shop.log").await, "s\n60\n");
+    let again = lab.run(flow, &[("day", "2024-01-01")]).await;
+    assert!(outcome(&again, "log").cached);
+    lab.write("sales.csv", &SALES.replace("20", "25"));
+    let changed = lab.run(flow, &[("day", "2024-01-01")]).await;
+    assert!(!outcome(&changed, "log").cached);
+    assert_eq!(lab.query("select sum(amount) as s from shop.log").await, "s\n65\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replace_where_replaces_the_partitions_of_the_output_or_the_rows_of_its_predicate() {
+    let mut lab = Lab::new();
+    lab.write("sales.csv", SALES);
+    let head = "name = \"shop\"\n[params]\nday = { type = \"date\" }\n[sources.sales]\npath = \"sales.csv\"\n";
+    for (task, output) in [("parts", "partition_by = [\"day\"]"), ("rows", "where = \"day = $day\"")] {
+        let flow = format!("{head}[tasks.{task}]\nsql = \"select * from sales where day = $day\"\noutput = {{ mode = \"replace_where\", {output} }}");
+        lab.write("sales.csv", SALES);
+        lab.run(&flow, &[("day", "2024-01-01")]).await;
+        lab.run(&flow, &[("day", "2024-01-02")]).await;
+        lab.write("sales.csv", &SALES.replace("20", "25"));
+        let third = lab.run(&flow, &[("day", "2024-01-01")]).await;
+        outcome(&third, task);
+        let rows = lab.query(&format!("select shop, amount from shop.{task} order by amount")).await;
+        assert_eq!(rows, "shop,amount\na,10\nb,25\na,30\n", "{task}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merge_updates_and_inserts_by_key() {
+    let mut lab = Lab::new();
+    let flow = flow("[tasks.shops]\nsql = \"select shop, max(amount) as best from sales group by shop\"\noutput = { mode = \"merge\", keys = [\"shop\"] }");
+    lab.write("sales.csv", "day,shop,amount\n2024-01-01,a,10\n2024-01-01,b,20\n");
+    lab.run(&flow, &[]).await;
+    lab.write("sales.csv", "day,shop,amount\n2024-01-02,b,5\n2024-01-02,c,7\n");
+    let second = lab.run(&flow, &[]).await;
+    outcome(&second, "shops");
+    assert_eq!(lab.query("select * from shop.shops order by shop").await, "shop,best\na,10\nb,5\nc,7\n");
+    assert!(outcome(&lab.run(&flow, &[]).await, "shops").cached);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_past_can_be_read_by_version_and_by_run() {
+    let mut lab = Lab::new();
+    let flow = flow("[tasks.n]\nsql = \"select count(*) as n from sales\"");
+    lab.write("sales.csv", SALES);
+    lab.run(&flow, &[]).await;
+    lab.write("sales.csv", "day,shop,amount\n2024-01-01,a,10\n");
+    lab.run(&flow, &[]).await;
+    assert_eq!(lab.query("select n from shop.n").await, "n\n1\n");
+    let version = At::Version { dataset: "shop.n".into(), version: 0 };
+    assert_eq!(lab.query_at("select n from shop.n", &[version]).await, "n\n3\n");
+    let run = At::Run { run_id: "run-0".into(), ended_ms: 0 };
+    assert_eq!(lab.query_at("select n from n", &[run]).await, "n\n3\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn views_are_inlined_and_commands_exchange_files() {
+    let mut lab = Lab::new();
+    lab.write("sales.csv", SALES);
+    let flow = flow(
+        r#"
+[tasks.big]
+sql = "select * from sales where amount > 15"
+output = { as = "view" }
+[tasks.count]
+sql = "select count(*) as n from big"
+[tasks.copy]
+command = ["sh", "-c", "cp $FLOWCTL_INPUT_BIG/*.parquet $FLOWCTL_OUTPUT_DIR/"]
+inputs = ["big"]
+output = { format = "parquet" }
+schema = { day = "date", shop = "string", amount = "int" }
+[tasks.after]
+sql = "select sum(amount) as s from copy"
+"#,
+    );
+    let endings = lab.run(&flow, &[]).await;
+    outcome(&endings, "after");
+    assert_eq!(lab.query("select n from shop.count").await, "n\n2\n");
+    assert_eq!(lab.query("select s from shop.after").await, "s\n50\n");
+    assert!(!lab.path("lake/shop/big").exists(), "a view is not stored");
+}
