@@ -56,7 +56,8 @@ fn files_of(scratch: &Path, run_id: &str) -> io::Result<Vec<PathBuf>> {
 fn leader_still_ours(record: &Path, run_id: &str) -> Option<Pid> {
     let text = fs::read_to_string(record).ok()?;
     let mut words = text.split_whitespace();
-    let leader = Pid::from_raw(words.next()?.parse().ok()?)?;
+    // To signal the group 1 is to signal everybody.
+    let leader = Pid::from_raw(words.next()?.parse().ok()?).filter(|leader| !leader.is_init())?;
     let started: u64 = words.next()?.parse().ok()?;
     if words.next()? != boot()? || !group::exists(leader) {
         return None;
