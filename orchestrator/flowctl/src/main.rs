@@ -1,1 +1,21 @@
-fn main() {}
+//! The binary `flowctl`: typed data pipelines, from a laptop to a fleet.
+//!
+//! `cli` is the surface, `commands` holds one file per subcommand, `print` is how results look, `settings`
+//! finds the project, and `context` opens what a command needs, when it needs it.
+
+mod cli;
+mod commands;
+mod context;
+mod error;
+mod exit;
+mod logging;
+mod print;
+mod settings;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // Two libraries bring TLS along; without a default installed first, neither knows whose to use.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    cli::main().into()
+}

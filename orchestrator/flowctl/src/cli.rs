@@ -1,0 +1,83 @@
+//! The surface: flags, subcommands, and the way from one to the other.
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+
+use crate::commands::*;
+use crate::context::Context;
+use crate::error::Error;
+use crate::exit::{self, Exit};
+use crate::logging;
+
+/// Typed data pipelines in one binary.
+///
+/// A flow is a TOML file. flowctl compiles it like a program, runs it as a graph of tasks with quality
+/// checks, publishes tables, and remembers every run and where every column came from.
+#[derive(Parser)]
+#[command(name = "flowctl", version, arg_required_else_help = true, propagate_version = false)]
+#[command(disable_help_subcommand = true, after_help = "Start with: flowctl init demo", after_long_help = exit::HELP)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What every command takes.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Settings")]
+pub struct Global {
+    /// Print JSON on standard output.
+    #[arg(long, global = true, help_heading = "Output")]
+    pub json: bool,
+    /// Say more on standard error; twice for much more.
+    #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Output")]
+    pub verbose: u8,
+    /// Where runs are remembered: a path, `sqlite:PATH` or `postgres://…`.
+    #[arg(long, global = true, value_name = "STORE", env = "FLOWCTL_STORE", hide_env = true)]
+    pub store: Option<String>,
+    /// Where datasets live: a path or a URL.
+    #[arg(long, global = true, value_name = "LAKE", env = "FLOWCTL_LAKE", hide_env = true)]
+    pub lake: Option<String>,
+    /// How much memory queries may use together, such as `2GiB`.
+    #[arg(long, global = true, value_name = "SIZE", env = "FLOWCTL_MEMORY", hide_env = true)]
+    pub memory: Option<String>,
+    /// How many tasks may run at the same time.
+    #[arg(long, global = true, value_name = "N", env = "FLOWCTL_SLOTS", hide_env = true, value_parser = slots)]
+    pub slots: Option<usize>,
+}
+
+fn slots(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count @ 1..=1024) => Ok(count),
+        _ => Err("it lies between 1 and 1024".to_owned()),
+    }
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    Init(init::Args),
+    Explain(explain::Args),
+    Completions(completions::Args),
+}
+
+/// Parses the command line, does what it says and answers how to exit.
+pub fn main() -> Exit {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return if error.exit_code() == 0 { Exit::Done } else { Exit::Usage };
+        }
+    };
+    logging::init(cli.global.verbose);
+    let cx = Context::new(cli.global);
+    dispatch(&cli.command, &cx).unwrap_or_else(Error::report)
+}
+
+fn dispatch(command: &Command, cx: &Context) -> Result<Exit, Error> {
+    match command {
+        Command::Init(args) => init::run(args, cx),
+        Command::Explain(args) => explain::run(args, cx),
+        Command::Completions(args) => completions::run(args),
+    }
+}

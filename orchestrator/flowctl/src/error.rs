@@ -1,0 +1,72 @@
+//! What a command failed with, as the user reads it.
+
+use std::io::{self, Write};
+
+use anstream::stderr;
+
+use crate::exit::Exit;
+use crate::print::style;
+
+/// Why a command ends early.
+#[derive(Debug)]
+pub enum Error {
+    /// Nobody reads our output any more: nothing to say, and no fault of ours.
+    Pipe,
+    /// Everything there is to say has been printed.
+    Said(Exit),
+    Told {
+        exit: Exit,
+        message: String,
+        hint: Option<String>,
+    },
+}
+
+impl Error {
+    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Error::Told { exit, message: message.into(), hint: None }
+    }
+
+    pub fn usage(message: impl Into<String>) -> Self {
+        Error::new(Exit::Usage, message)
+    }
+
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Error::new(Exit::NotFound, message)
+    }
+
+    #[must_use]
+    pub fn hint(self, hint: impl Into<String>) -> Self {
+        match self {
+            Error::Told { exit, message, .. } => Error::Told { exit, message, hint: Some(hint.into()) },
+            other => other,
+        }
+    }
+
+    /// Prints it to standard error and answers how to exit.
+    pub fn report(self) -> Exit {
+        match self {
+            Error::Pipe => Exit::Done,
+            Error::Said(exit) => exit,
+            Error::Told { exit, message, hint } => {
+                let mut err = stderr().lock();
+                let (bad, help) = (style::BAD, style::HELP);
+                // When standard error is gone there is nobody left to tell.
+                let _ = writeln!(err, "{bad}error{bad:#}: {message}");
+                if let Some(hint) = hint {
+                    let _ = writeln!(err, "  {help}hint{help:#}: {hint}");
+                }
+                exit
+            }
+        }
+    }
+}
+
+impl From<io::Error> for Error {
+    /// Only for writes to standard output: every other fault of I/O says what it was doing.
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Error::Pipe,
+            _ => Error::new(Exit::Unreachable, format!("failed to write to standard output: {error}")),
+        }
+    }
+}

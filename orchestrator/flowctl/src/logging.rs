@@ -1,0 +1,28 @@
+//! What the program says about itself, on standard error.
+
+use std::io;
+
+use tracing_subscriber::filter::{EnvFilter, LevelFilter, Targets};
+use tracing_subscriber::prelude::*;
+
+const OURS: [&str; 7] = ["flow", "flowctl", "store", "server", "worker", "engine", "tasks"];
+
+/// Warnings by default, more with `-v` (info) and `-vv` (debug); `FLOWCTL_LOG` filters by module.
+pub fn init(verbose: u8) {
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_target(verbose > 0);
+    match std::env::var("FLOWCTL_LOG") {
+        Ok(filter) if !filter.is_empty() => {
+            let filter = EnvFilter::builder().with_default_directive(LevelFilter::WARN.into()).parse_lossy(filter);
+            tracing_subscriber::registry().with(lines.with_filter(filter)).init();
+        }
+        _ => {
+            let level = match verbose {
+                0 => LevelFilter::WARN,
+                1 => LevelFilter::INFO,
+                _ => LevelFilter::DEBUG,
+            };
+            let ours = Targets::new().with_default(LevelFilter::ERROR).with_targets(OURS.map(|name| (name, level)));
+            tracing_subscriber::registry().with(lines.with_filter(ours)).init();
+        }
+    }
+}
