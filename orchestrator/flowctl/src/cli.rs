@@ -56,6 +56,14 @@ fn slots(text: &str) -> Result<usize, String> {
 #[derive(Subcommand)]
 pub enum Command {
     Init(init::Args),
+    Runs(runs::Args),
+    Show(show::Args),
+    Logs(logs::Args),
+    Why(why::Args),
+    Lineage(lineage::Args),
+    Impact(impact::Args),
+    Datasets(datasets::Args),
+    Cancel(cancel::Args),
     Explain(explain::Args),
     Completions(completions::Args),
 }
@@ -77,6 +85,14 @@ pub fn main() -> Exit {
 fn dispatch(command: &Command, cx: &Context) -> Result<Exit, Error> {
     match command {
         Command::Init(args) => init::run(args, cx),
+        Command::Runs(args) => runs::run(args, cx),
+        Command::Show(args) => show::run(args, cx),
+        Command::Logs(args) => logs::run(args, cx),
+        Command::Why(args) => why::run(args, cx),
+        Command::Lineage(args) => lineage::run(args, cx),
+        Command::Impact(args) => impact::run(args, cx),
+        Command::Datasets(args) => datasets::run(args, cx),
+        Command::Cancel(args) => cancel::run(args, cx),
         Command::Explain(args) => explain::run(args, cx),
         Command::Completions(args) => completions::run(args),
     }

@@ -36,8 +36,13 @@ impl Error {
 
     #[must_use]
     pub fn hint(self, hint: impl Into<String>) -> Self {
+        self.maybe_hint(Some(hint.into()))
+    }
+
+    #[must_use]
+    pub fn maybe_hint(self, hint: Option<String>) -> Self {
         match self {
-            Error::Told { exit, message, .. } => Error::Told { exit, message, hint: Some(hint.into()) },
+            Error::Told { exit, message, .. } => Error::Told { exit, message, hint },
             other => other,
         }
     }
@@ -67,6 +72,26 @@ impl From<io::Error> for Error {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Error::Pipe,
             _ => Error::new(Exit::Unreachable, format!("failed to write to standard output: {error}")),
+        }
+    }
+}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Self {
+        let exit = match error.kind {
+            store::Kind::Setting | store::Kind::Refused => Exit::Usage,
+            store::Kind::NotFound => Exit::NotFound,
+            _ => Exit::Unreachable,
+        };
+        Error::Told { exit, message: format!("failed to {error}"), hint: error.hint }
+    }
+}
+
+impl From<server::Error> for Error {
+    fn from(error: server::Error) -> Self {
+        match error {
+            server::Error::Store(error) => error.into(),
+            error => Error::Told { exit: Exit::Unreachable, message: format!("failed to {error}"), hint: error.hint() },
         }
     }
 }

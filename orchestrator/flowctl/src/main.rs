@@ -1,8 +1,9 @@
 //! The binary `flowctl`: typed data pipelines, from a laptop to a fleet.
 //!
 //! `cli` is the surface, `commands` holds one file per subcommand, `print` is how results look, `settings`
-//! finds the project, and `context` opens what a command needs, when it needs it.
+//! finds the project, `context` opens what a command needs when it needs it, `catalogue` knows names.
 
+mod catalogue;
 mod cli;
 mod commands;
 mod context;

@@ -15,7 +15,7 @@ pub struct Table {
 }
 
 struct Head {
-    text: &'static str,
+    text: String,
     right: bool,
 }
 
@@ -27,12 +27,12 @@ pub struct Cell {
 }
 
 impl Cell {
-    pub fn styled(text: impl Into<String>, style: Style) -> Self {
-        Cell { text: one_line(&text.into()), style }
+    pub fn styled(text: impl AsRef<str>, style: Style) -> Self {
+        Cell { text: one_line(text.as_ref()), style }
     }
 }
 
-impl<T: Into<String>> From<T> for Cell {
+impl<T: AsRef<str>> From<T> for Cell {
     fn from(text: T) -> Self {
         Cell::styled(text, Style::new())
     }
@@ -40,13 +40,18 @@ impl<T: Into<String>> From<T> for Cell {
 
 impl Table {
     /// A head that starts with `>` heads a column of numbers.
-    pub fn new<const N: usize>(heads: [&'static str; N]) -> Self {
-        let head = |text: &'static str| Head { text: text.trim_start_matches('>'), right: text.starts_with('>') };
+    pub fn new<'h>(heads: impl IntoIterator<Item = &'h str>) -> Self {
+        let head = |text: &str| Head { text: text.trim_start_matches('>').to_owned(), right: text.starts_with('>') };
         Table { heads: heads.into_iter().map(head).collect(), rows: vec![] }
     }
 
-    pub fn row<const N: usize>(&mut self, cells: [Cell; N]) {
-        self.rows.push(cells.into());
+    /// Adds a row, which has as many cells as there are heads.
+    pub fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
+        self.rows.push(cells.into_iter().collect());
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
     }
 
     /// Writes the table, each line behind `indent`. Columns that are empty in every row are left out.
@@ -57,7 +62,7 @@ impl Table {
             cells.chain([self.heads[at].text.width()]).max().unwrap_or(0)
         };
         let widths: Vec<usize> = used.iter().map(width).collect();
-        let heads: Vec<Cell> = self.heads.iter().map(|head| Cell::styled(head.text, style::DIM)).collect();
+        let heads: Vec<Cell> = self.heads.iter().map(|head| Cell::styled(&head.text, style::DIM)).collect();
         for row in [&heads].into_iter().chain(&self.rows) {
             let mut line = indent.to_owned();
             for (&at, &width) in used.iter().zip(&widths) {

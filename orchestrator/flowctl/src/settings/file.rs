@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use flow::codes;
 use flow::diagnostic::{Diagnostic, Span};
+use flow::{codes, name};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -28,11 +28,8 @@ pub fn read(path: &Path) -> Result<Written, Error> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| Error::usage(format!("failed to read `{}`: {error}", path.display())))?;
     parse(&text).map_err(|found| {
-        use std::io::Write;
-        for diagnostic in found {
-            let shown = diagnostics::render(&path.display().to_string(), &text, &diagnostic);
-            let _ = writeln!(anstream::stderr(), "{shown}\n");
-        }
+        // When standard error is gone there is nobody left to tell.
+        let _ = diagnostics::write(&mut anstream::stderr(), &path.display().to_string(), &text, &found);
         Error::Said(Exit::Usage)
     })
 }
@@ -71,12 +68,7 @@ fn parse(text: &str) -> Result<Written, Vec<Diagnostic>> {
 }
 
 fn unknown(key: &str, span: Span) -> Diagnostic {
-    let near = KEYS.into_iter().filter(|known| strsim::damerau_levenshtein(known, key) <= 2).min();
-    let hint = match near {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("the keys are {}", KEYS.map(|key| format!("`{key}`")).join(", ")),
-    };
-    Diagnostic::error(codes::UNKNOWN_KEY, span, format!("unknown setting `{key}`")).hint(hint)
+    Diagnostic::error(codes::UNKNOWN_KEY, span, format!("unknown setting `{key}`")).maybe_hint(name::suggest(key, KEYS))
 }
 
 fn memory(value: &Spanned<toml::Value>) -> Result<u64, Diagnostic> {

@@ -64,6 +64,19 @@ impl Settings {
         })
     }
 
+    /// Where the store is, for messages: a path, or a URL without its password.
+    pub fn store_place(&self) -> String {
+        match url::Url::parse(&self.store) {
+            Ok(mut url) if url.has_host() => {
+                // Fails only for URLs that cannot have one.
+                let _ = url.set_password(None);
+                url.set_query(None);
+                url.to_string()
+            }
+            _ => self.store.trim_start_matches("sqlite:").to_owned(),
+        }
+    }
+
     /// The folder for what is ours on this machine, whatever store and lake are.
     pub fn scratch(&self) -> PathBuf {
         self.root.join(".flowctl").join("scratch")

@@ -1,0 +1,216 @@
+//! The datasets that have been published, how they are named, and how their columns hang together.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use flow::lineage::{Column, Input, Kind, Subtype};
+use flow::name;
+use serde::Serialize;
+use store::Dataset;
+
+use crate::error::Error;
+
+/// Every dataset at its newest version, by name.
+pub struct Catalogue {
+    pub datasets: BTreeMap<String, Dataset>,
+    /// What is read and made by no run here, sources above all, with the columns that are read.
+    read: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// What a name on the command line means.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Named {
+    /// `flow.task`, or a source's name.
+    pub dataset: String,
+    pub column: Option<String>,
+}
+
+/// A column of a dataset.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Place {
+    pub dataset: String,
+    pub column: String,
+}
+
+/// One hop of lineage.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Edge {
+    pub from: Place,
+    pub to: Place,
+    #[serde(rename = "type")]
+    pub kind: Kind,
+    pub subtype: Subtype,
+    /// How many hops from where the search began, from 1.
+    #[serde(skip)]
+    pub hops: usize,
+}
+
+impl Catalogue {
+    pub fn new(datasets: Vec<Dataset>) -> Self {
+        let datasets: BTreeMap<String, Dataset> = datasets.into_iter().map(|it| (it.dataset.clone(), it)).collect();
+        let mut read: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for input in datasets.values().flat_map(|it| &it.columns).flat_map(|column| &column.inputs) {
+            if !datasets.contains_key(&input.dataset) {
+                read.entry(input.dataset.clone()).or_default().insert(input.column.clone());
+            }
+        }
+        Catalogue { datasets, read }
+    }
+
+    /// What `text` means: a dataset before a column of one.
+    ///
+    /// # Errors
+    /// Nothing has that name, or several datasets do.
+    pub fn resolve(&self, text: &str) -> Result<Named, Error> {
+        if let Some(dataset) = self.dataset(text)? {
+            return Ok(Named { dataset, column: None });
+        }
+        let Some((of, column)) = text.rsplit_once('.') else { return Err(self.unknown(text)) };
+        let dataset = self.dataset(of)?.ok_or_else(|| self.unknown(text))?;
+        let columns = self.columns(&dataset);
+        if columns.contains(&column) {
+            return Ok(Named { dataset, column: Some(column.to_owned()) });
+        }
+        let error = Error::not_found(format!("dataset `{dataset}` has no column `{column}`"));
+        Err(error.maybe_hint(name::suggest(column, columns)))
+    }
+
+    /// The full name of the dataset called `text`, which may leave out the flow where that is clear.
+    fn dataset(&self, text: &str) -> Result<Option<String>, Error> {
+        if self.datasets.contains_key(text) {
+            return Ok(Some(text.to_owned()));
+        }
+        let mut same = self.datasets.keys().filter(|full| full.split_once('.').is_some_and(|(_, short)| short == text));
+        match (same.next(), same.next()) {
+            (None, _) => Ok(self.read.contains_key(text).then(|| text.to_owned())),
+            (Some(full), None) => Ok(Some(full.clone())),
+            (Some(one), Some(other)) => Err(Error::usage(format!("several flows have a dataset `{text}`"))
+                .hint(format!("name the flow too: `{one}`, `{other}`"))),
+        }
+    }
+
+    fn unknown(&self, text: &str) -> Error {
+        let names = self.datasets.keys().chain(self.read.keys()).map(String::as_str);
+        let short = self.datasets.keys().filter_map(|full| full.split_once('.')).map(|(_, short)| short);
+        let near = name::nearest(text, names.clone().chain(short)).map(|near| format!("did you mean `{near}`?"));
+        let list = || name::list(names).map(|names| format!("there are {names}"));
+        let nothing = || Some("`flowctl run FLOW` publishes datasets".to_owned());
+        Error::not_found(format!("there is no dataset `{text}`")).maybe_hint(near.or_else(list).or_else(nothing))
+    }
+
+    /// The names of a dataset's columns; of a source, those that are read.
+    pub fn columns(&self, dataset: &str) -> Vec<&str> {
+        match self.datasets.get(dataset) {
+            Some(known) => known.columns.iter().map(|column| column.name.as_str()).collect(),
+            None => self.read.get(dataset).into_iter().flatten().map(String::as_str).collect(),
+        }
+    }
+
+    /// Every hop from the places to what they come from, near ones first.
+    pub fn up(&self, from: Vec<Place>) -> Vec<Edge> {
+        let makers: BTreeMap<Place, &Column> = self.all_columns().collect();
+        walk(from, |place| {
+            let inputs = makers.get(place).map_or(&[][..], |column| &column.inputs);
+            inputs.iter().map(|input| (source_of(input), edge(input, place.clone()))).collect()
+        })
+    }
+
+    /// Every hop from the places to what is made of them, near ones first.
+    pub fn down(&self, from: Vec<Place>) -> Vec<Edge> {
+        let mut readers: BTreeMap<Place, Vec<(Place, &Input)>> = BTreeMap::new();
+        for (place, column) in self.all_columns() {
+            for input in &column.inputs {
+                readers.entry(source_of(input)).or_default().push((place.clone(), input));
+            }
+        }
+        walk(from, |place| {
+            let read = readers.get(place).map_or(&[][..], Vec::as_slice);
+            read.iter().map(|(to, input)| (to.clone(), edge(input, to.clone()))).collect()
+        })
+    }
+
+    fn all_columns(&self) -> impl Iterator<Item = (Place, &Column)> {
+        self.datasets.values().flat_map(|it| {
+            it.columns.iter().map(|column| (Place { dataset: it.dataset.clone(), column: column.name.clone() }, column))
+        })
+    }
+}
+
+fn source_of(input: &Input) -> Place {
+    Place { dataset: input.dataset.clone(), column: input.column.clone() }
+}
+
+fn edge(input: &Input, to: Place) -> Edge {
+    Edge { from: source_of(input), to, kind: input.kind, subtype: input.subtype, hops: 0 }
+}
+
+/// Breadth first; each place is looked at once.
+fn walk(from: Vec<Place>, next: impl Fn(&Place) -> Vec<(Place, Edge)>) -> Vec<Edge> {
+    let mut seen: BTreeSet<Place> = from.iter().cloned().collect();
+    let mut queue: VecDeque<(Place, usize)> = from.into_iter().map(|place| (place, 1)).collect();
+    let mut edges = vec![];
+    while let Some((place, hops)) = queue.pop_front() {
+        for (beyond, edge) in next(&place) {
+            edges.push(Edge { hops, ..edge });
+            if seen.insert(beyond.clone()) {
+                queue.push_back((beyond, hops + 1));
+            }
+        }
+    }
+    edges
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dataset(name: &str, columns: &[(&str, &[(&str, &str)])]) -> Dataset {
+        let input = |&(dataset, column): &(&str, &str)| Input {
+            dataset: dataset.into(),
+            column: column.into(),
+            kind: Kind::Direct,
+            subtype: Subtype::Identity,
+        };
+        let column = |(name, inputs): &(&str, &[(&str, &str)])| Column {
+            name: (*name).into(),
+            kind: "int".into(),
+            inputs: inputs.iter().map(input).collect(),
+        };
+        let columns = columns.iter().map(column).collect();
+        Dataset { dataset: name.into(), version: Some(0), run_id: "r".into(), location: None, at: 0, columns }
+    }
+
+    fn catalogue() -> Catalogue {
+        Catalogue::new(vec![
+            dataset("a.x", &[("k", &[("raw", "k")])]),
+            dataset("a.y", &[("k", &[("a.x", "k")]), ("n", &[])]),
+            dataset("y.k", &[("k", &[("a.y", "k")])]),
+            dataset("b.y", &[("z", &[("a.y", "n")])]),
+        ])
+    }
+
+    fn named(text: &str) -> Option<(String, Option<String>)> {
+        catalogue().resolve(text).ok().map(|named| (named.dataset, named.column))
+    }
+
+    #[test]
+    fn a_name_is_a_dataset_before_it_is_a_column() {
+        assert_eq!(named("y.k"), Some(("y.k".into(), None)), "flow.dataset goes before dataset.column");
+        assert_eq!(named("x"), Some(("a.x".into(), None)));
+        assert_eq!(named("x.k"), Some(("a.x".into(), Some("k".into()))));
+        assert_eq!(named("a.y.n"), Some(("a.y".into(), Some("n".into()))));
+        assert_eq!(named("raw.k"), Some(("raw".into(), Some("k".into()))));
+        for nothing in ["y", "nope", "x.nope", "nope.k", ""] {
+            assert_eq!(named(nothing), None, "{nothing}");
+        }
+    }
+
+    #[test]
+    fn hops_are_followed_to_the_end() {
+        let place = |dataset: &str, column: &str| Place { dataset: dataset.into(), column: column.into() };
+        let down = catalogue().down(vec![place("raw", "k")]);
+        let reached: Vec<_> = down.iter().map(|edge| (edge.to.dataset.as_str(), edge.hops)).collect();
+        assert_eq!(reached, [("a.x", 1), ("a.y", 2), ("y.k", 3)]);
+        let up = catalogue().up(vec![place("y.k", "k")]);
+        assert_eq!(up.last().unwrap().from, place("raw", "k"));
+    }
+}

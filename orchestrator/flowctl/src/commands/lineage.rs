@@ -1,0 +1,127 @@
+use std::io::{self, BufWriter, Write};
+
+use flow::lineage::{Input, Kind};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::catalogue::{Catalogue, Edge, Named};
+use crate::context::Context;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::print::table::{Cell, Table};
+use crate::print::{self, style};
+
+/// Show which columns each column comes from.
+///
+/// Direct inputs give values; indirect ones decide which rows there are, how they are grouped or which branch
+/// is taken. The plan knows both, so nothing is annotated and nothing is missing.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Example:\n  flowctl lineage etl.daily\n  flowctl lineage daily.delayed --up\n  flowctl lineage raw_flights --down"
+)]
+pub struct Args {
+    /// `flow.dataset`, or `dataset` where that is clear; one column of it with `.column` behind.
+    #[arg(value_name = "DATASET[.COLUMN]")]
+    dataset: String,
+    /// Everything it comes from, hop by hop.
+    #[arg(long)]
+    up: bool,
+    /// Everything that is made of it, hop by hop.
+    #[arg(long)]
+    down: bool,
+}
+
+pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
+    let catalogue = cx.block_on(super::catalogue(cx))?;
+    let named = catalogue.resolve(&args.dataset)?;
+    let columns = columns(&catalogue, &named);
+    let edges = (args.up || args.down).then(|| edges(&catalogue, &named, args));
+    if cx.json() {
+        let known = catalogue.datasets.get(&named.dataset);
+        let mut value = json!({
+            "dataset": named.dataset,
+            "version": known.and_then(|it| it.version),
+            "run_id": known.map(|it| it.run_id.as_str()),
+            "columns": columns,
+        });
+        if let Some(edges) = edges {
+            value["edges"] = json!(edges);
+        }
+        print::json(&value)?;
+        return Ok(Exit::Done);
+    }
+    let mut out = BufWriter::new(anstream::stdout().lock());
+    match &edges {
+        None => one_hop(&mut out, &named.dataset, &columns)?,
+        Some(edges) => every_hop(&mut out, edges)?,
+    }
+    out.flush()?;
+    Ok(Exit::Done)
+}
+
+/// A column with its inputs. Those of a source have none, and their types are the flow's business.
+#[derive(Serialize)]
+struct Shown<'a> {
+    name: &'a str,
+    #[serde(rename = "type")]
+    kind: Option<&'a str>,
+    inputs: &'a [Input],
+}
+
+fn columns<'a>(catalogue: &'a Catalogue, named: &Named) -> Vec<Shown<'a>> {
+    let all: Vec<Shown<'a>> = match catalogue.datasets.get(&named.dataset) {
+        Some(known) => known
+            .columns
+            .iter()
+            .map(|column| Shown { name: &column.name, kind: Some(&column.kind), inputs: &column.inputs })
+            .collect(),
+        None => {
+            let read = catalogue.columns(&named.dataset).into_iter();
+            read.map(|name| Shown { name, kind: None, inputs: &[] }).collect()
+        }
+    };
+    let wanted = |name: &str| named.column.as_deref().is_none_or(|column| column == name);
+    all.into_iter().filter(|column| wanted(column.name)).collect()
+}
+
+fn edges(catalogue: &Catalogue, named: &Named, args: &Args) -> Vec<Edge> {
+    let from = || super::places(catalogue, named);
+    let mut edges = if args.up { catalogue.up(from()) } else { vec![] };
+    if args.down {
+        edges.extend(catalogue.down(from()));
+    }
+    edges
+}
+
+fn one_hop(out: &mut impl Write, dataset: &str, columns: &[Shown<'_>]) -> io::Result<()> {
+    let (bold, dim) = (style::BOLD, style::DIM);
+    writeln!(out, "{bold}{dataset}{bold:#}")?;
+    for column in columns {
+        writeln!(out, "  {bold}{}{bold:#} {dim}{}{dim:#}", column.name, column.kind.unwrap_or_default())?;
+        let (direct, indirect): (Vec<&Input>, Vec<&Input>) =
+            column.inputs.iter().partition(|input| input.kind == Kind::Direct);
+        for input in direct {
+            writeln!(out, "    {}.{} {dim}{}{dim:#}", input.dataset, input.column, super::word(input.subtype))?;
+        }
+        for input in indirect {
+            let word = super::word(input.subtype);
+            writeln!(out, "    {dim}{}.{} {word} (indirect){dim:#}", input.dataset, input.column)?;
+        }
+    }
+    Ok(())
+}
+
+fn every_hop(out: &mut impl Write, edges: &[Edge]) -> io::Result<()> {
+    let dim = style::DIM;
+    let mut table = Table::new([">HOPS", "FROM", "TO", "HOW"]);
+    for edge in edges {
+        let indirect = if edge.kind == Kind::Indirect { " (indirect)" } else { "" };
+        table.row([
+            edge.hops.to_string().into(),
+            format!("{}.{}", edge.from.dataset, edge.from.column).into(),
+            format!("{}.{}", edge.to.dataset, edge.to.column).into(),
+            Cell::styled(format!("{}{indirect}", super::word(edge.subtype)), dim),
+        ]);
+    }
+    if table.is_empty() { writeln!(out, "nothing") } else { table.write(out, "") }
+}
