@@ -25,6 +25,9 @@ pub struct Plan {
     pub params: Params,
     /// The nominal instant of the run: `$logical_time` in SQL.
     pub logical_time: Option<Time>,
+    /// The `--select` that the plan is a part by.
+    #[serde(default)]
+    pub selection: Option<String>,
     /// Whether nothing new starts once a task has failed.
     pub stop_on_failure: bool,
     pub sources: Vec<Source>,

@@ -38,7 +38,8 @@ pub struct Pins {
 pub struct PinnedFile {
     pub path: String,
     pub bytes: u64,
-    /// Device, inode and change time: while it stands still, so does the content.
+    /// Device, inode and change time: while it stands still, so does the content. Empty for a file that changed
+    /// just before it was read, when two contents may have one stamp.
     #[serde(default)]
     pub stamp: String,
     /// BLAKE3 of the content, or an object store's ETag. For a Delta source: its version.

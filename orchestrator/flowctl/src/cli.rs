@@ -56,6 +56,9 @@ fn slots(text: &str) -> Result<usize, String> {
 #[derive(Subcommand)]
 pub enum Command {
     Init(init::Args),
+    Check(check::Args),
+    Plan(plan::Args),
+    Run(run::Args),
     Runs(runs::Args),
     Show(show::Args),
     Logs(logs::Args),
@@ -63,7 +66,10 @@ pub enum Command {
     Lineage(lineage::Args),
     Impact(impact::Args),
     Datasets(datasets::Args),
+    Query(query::Args),
     Cancel(cancel::Args),
+    Retry(retry::Args),
+    Schema(schema::Args),
     Explain(explain::Args),
     Completions(completions::Args),
 }
@@ -85,6 +91,9 @@ pub fn main() -> Exit {
 fn dispatch(command: &Command, cx: &Context) -> Result<Exit, Error> {
     match command {
         Command::Init(args) => init::run(args, cx),
+        Command::Check(args) => check::run(args, cx),
+        Command::Plan(args) => plan::run(args, cx),
+        Command::Run(args) => run::run(args, cx),
         Command::Runs(args) => runs::run(args, cx),
         Command::Show(args) => show::run(args, cx),
         Command::Logs(args) => logs::run(args, cx),
@@ -93,6 +102,9 @@ fn dispatch(command: &Command, cx: &Context) -> Result<Exit, Error> {
         Command::Impact(args) => impact::run(args, cx),
         Command::Datasets(args) => datasets::run(args, cx),
         Command::Cancel(args) => cancel::run(args, cx),
+        Command::Query(args) => query::run(args, cx),
+        Command::Retry(args) => retry::run(args, cx),
+        Command::Schema(args) => schema::run(args, cx),
         Command::Explain(args) => explain::run(args, cx),
         Command::Completions(args) => completions::run(args),
     }

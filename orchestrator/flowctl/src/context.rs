@@ -2,8 +2,9 @@
 
 use std::cell::OnceCell;
 use std::future::Future;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use engine::Engine;
 use store::Store;
 use tokio::runtime::{Builder, Runtime};
 
@@ -57,9 +58,38 @@ impl Context {
         })
     }
 
+    /// Makes an engine that only looks: it leaves nothing in the project.
+    pub fn engine(&self) -> Result<Engine, Error> {
+        self.engine_with(std::env::temp_dir())
+    }
+
+    /// Makes an engine for much data, which spills beside the store and not to a `/tmp` that may be memory.
+    pub fn engine_to_work(&self) -> Result<Engine, Error> {
+        let scratch = self.settings()?.ours().join("spill");
+        std::fs::create_dir_all(&scratch).map_err(|error| {
+            Error::new(Exit::Unreachable, format!("failed to make the folder `{}`: {error}", scratch.display()))
+                .hint("check who may write there and whether the disk is full")
+        })?;
+        self.engine_with(scratch)
+    }
+
+    fn engine_with(&self, scratch: PathBuf) -> Result<Engine, Error> {
+        let settings = self.settings()?;
+        Ok(Engine::new(&engine::Settings { lake: settings.lake.clone(), memory: settings.memory, scratch })?)
+    }
+
     /// Runs what needs no more than one thread.
     pub fn block_on<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         runtime(&mut Builder::new_current_thread())?.block_on(work)
+    }
+
+    /// Runs what keeps all cores busy.
+    pub fn block_on_all<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let runtime = runtime(&mut Builder::new_multi_thread())?;
+        let done = runtime.block_on(work);
+        // Reads that nobody waits for any more must not hold up the end.
+        runtime.shutdown_background();
+        done
     }
 }
 

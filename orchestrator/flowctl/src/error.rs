@@ -95,3 +95,17 @@ impl From<server::Error> for Error {
         }
     }
 }
+
+impl From<engine::Error> for Error {
+    fn from(error: engine::Error) -> Self {
+        let exit = match &error {
+            engine::Error::BrokenPipe => return Error::Pipe,
+            engine::Error::Lake(_) => Exit::Unreachable,
+            engine::Error::NotFound(_) => Exit::NotFound,
+            engine::Error::Sql(_) => Exit::NotCompiled,
+            engine::Error::Failed(_) => Exit::Failed,
+            engine::Error::Setting(_) => Exit::Usage,
+        };
+        Error::new(exit, error.to_string())
+    }
+}

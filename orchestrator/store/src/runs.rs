@@ -3,7 +3,7 @@
 use flow::Time;
 use flow::plan::Plan;
 use flow::run::{Event, Record, Run, RunState};
-use flow::wire::Pins;
+use flow::wire::{PinnedFile, Pins};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -133,6 +133,21 @@ impl Store {
         let args = [flow.unwrap_or_default().into(), state.into(), limit.into()];
         let rows = self.db.read(include_str!("../sql/list.sql"), &args).await?;
         rows.into_iter().map(head).collect()
+    }
+
+    /// What the last `limit` runs of a flow pinned, together; of a file that several read, what the newest saw.
+    pub async fn pins(&self, flow: &str, limit: u64) -> Result<Pins, Error> {
+        let mut pins = Pins::default();
+        for mut row in self.db.read(include_str!("../sql/pins.sql"), &[flow.into(), limit.into()]).await? {
+            let older: Pins = row.json()?;
+            for (source, files) in older.sources {
+                let known = pins.sources.entry(source).or_default();
+                let is_new = |file: &PinnedFile| known.iter().all(|other| other.path != file.path);
+                let new: Vec<PinnedFile> = files.into_iter().filter(is_new).collect();
+                known.extend(new);
+            }
+        }
+        Ok(pins)
     }
 
     /// The id of the run that `reference` means: an id, the beginning of exactly one, or `latest`.

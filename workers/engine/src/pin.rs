@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use flow::plan::{Plan, Source};
 use flow::spec::Format;
@@ -9,6 +10,9 @@ use flow::wire::{Failure, PinnedFile, Pins};
 
 use crate::error::io;
 use crate::{Engine, source};
+
+/// A change so short ago may be followed by another that leaves the same time.
+const RECENT: Duration = Duration::from_secs(3);
 
 impl Engine {
     /// Fixes the files of every source and the versions of every dataset of other runs.
@@ -58,7 +62,9 @@ async fn pin_source(source: &Source, known: &[PinnedFile]) -> Result<Vec<PinnedF
             Some(known) if known.stamp == stamp => known.hash.clone(),
             _ => hash(&file).await?,
         };
-        let bytes = file.metadata().map_err(|error| io("failed to look at", &file, &error))?.len();
+        let found = file.metadata().map_err(|error| io("failed to look at", &file, &error))?;
+        let stamp = if is_recent(&found) { String::new() } else { stamp };
+        let bytes = found.len();
         pinned.push(PinnedFile { path, bytes, stamp, hash });
     }
     Ok(pinned)
@@ -69,6 +75,13 @@ fn stamp(path: &Path) -> Result<String, Failure> {
     use std::os::unix::fs::MetadataExt;
     let found = path.metadata().map_err(|error| io("failed to look at", path, &error))?;
     Ok(format!("{:x}.{:x}.{:x}.{}.{}", found.dev(), found.ino(), found.len(), found.ctime(), found.ctime_nsec()))
+}
+
+/// Whether a file changed within the grain of its file system's clock, or nearly so.
+fn is_recent(found: &std::fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let changed = UNIX_EPOCH + Duration::from_secs(u64::try_from(found.ctime()).unwrap_or_default());
+    changed + RECENT > SystemTime::now()
 }
 
 async fn hash(path: &Path) -> Result<String, Failure> {

@@ -28,11 +28,10 @@ fn page(code: &str, cx: &Context) -> Result<Exit, Error> {
         Error::not_found(format!("there is no code `{code}`")).hint("flowctl explain lists every code")
     })?;
     if cx.json() {
-        print::json(&json!({ "code": found.code, "title": found.title }))?;
+        print::json(&json!({ "code": found.code, "title": found.title, "page": found.page }))?;
         return Ok(Exit::Done);
     }
-    let bold = style::BOLD;
-    writeln!(anstream::stdout(), "{bold}{}{bold:#}: {}", found.code, found.title)?;
+    writeln!(std::io::stdout().lock(), "{}", found.page.trim_end())?;
     Ok(Exit::Done)
 }
 

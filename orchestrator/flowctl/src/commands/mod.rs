@@ -1,6 +1,7 @@
 //! One file per subcommand: its arguments with their manual, and what it does, ending in an `Exit`.
 
 pub mod cancel;
+pub mod check;
 pub mod completions;
 pub mod datasets;
 pub mod explain;
@@ -8,7 +9,12 @@ pub mod impact;
 pub mod init;
 pub mod lineage;
 pub mod logs;
+pub mod plan;
+pub mod query;
+pub mod retry;
+pub mod run;
 pub mod runs;
+pub mod schema;
 pub mod show;
 pub mod why;
 

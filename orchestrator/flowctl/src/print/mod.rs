@@ -2,6 +2,7 @@
 
 pub mod diagnostics;
 pub mod human;
+pub mod progress;
 pub mod run;
 pub mod state;
 pub mod style;

@@ -78,8 +78,8 @@ impl Settings {
     }
 
     /// The folder for what is ours on this machine, whatever store and lake are.
-    pub fn scratch(&self) -> PathBuf {
-        self.root.join(".flowctl").join("scratch")
+    pub fn ours(&self) -> PathBuf {
+        self.root.join(".flowctl")
     }
 }
 

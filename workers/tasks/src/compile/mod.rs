@@ -69,7 +69,7 @@ pub async fn compile(engine: &Engine, file: &Path, text: &str, options: Options<
     let plan = plan.filter(|_| !wrong && usage.is_empty());
     let plan = match (plan, options.select) {
         (Some(plan), Some(selection)) => match select::select(plan, selection) {
-            Ok(plan) => Some(plan),
+            Ok(plan) => Some(Plan { selection: Some(selection.to_owned()), ..plan }),
             Err(problem) => {
                 usage.push(problem);
                 None

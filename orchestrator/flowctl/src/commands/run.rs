@@ -1,0 +1,35 @@
+use std::path::PathBuf;
+
+use crate::context::Context;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::flow_file::{Flow, Wanted};
+use crate::local::{self, Order};
+
+/// Run a flow to its end, in this process.
+///
+/// Unchanged tasks are cached. Nothing is published that fails a blocking check. The first Ctrl-C cancels the
+/// run and waits for its tasks to end, the second ends this process at once.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Example:\n  flowctl run flows/etl.toml -p month=2013-02\n  flowctl run flows/etl.toml --select +daily --json"
+)]
+pub struct Args {
+    /// A flow file.
+    flow: PathBuf,
+    #[command(flatten)]
+    wanted: Wanted,
+    /// Run unchanged tasks all the same.
+    #[arg(long)]
+    force: bool,
+}
+
+pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
+    cx.block_on_all(async {
+        let engine = cx.engine_to_work()?;
+        let plan = Flow::plan(&engine, &args.flow, &args.wanted).await?;
+        let store = local::open_to_write(cx).await?;
+        let order = Order { plan, force: args.force, retry_of: None, adopted: vec![] };
+        local::run(cx, engine, store, order).await
+    })
+}

@@ -1,0 +1,183 @@
+//! A run in this process: store, driver, slots and executor, wired together.
+//!
+//! It is the same driver and the same worker that a service has, over channels instead of HTTP.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use engine::Engine;
+use flow::plan::Plan;
+use flow::run::{Run, RunState};
+use flow::wire::{Ending, Failure, Outcome, Pins, Whose};
+use server::local::Slots;
+use server::{Clock, NewRun, Seat};
+use store::{Origin, Store};
+use tokio::sync::{mpsc, watch};
+use worker::{Claim, Line, Link};
+
+use crate::context::Context;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::print::progress::Progress;
+use crate::settings::Settings;
+use crate::{interrupt, print};
+
+/// How many runs of a flow are searched for files that have not changed since.
+const PINS_REMEMBERED: u64 = 8;
+/// Batches of log lines that may wait for the store before attempts have to.
+const LOG_BATCHES: usize = 256;
+/// How long what a dead process left behind may take to end.
+const LEFTOVERS_GRACE: Duration = Duration::from_secs(5);
+
+/// A run to be made.
+pub struct Order {
+    pub plan: Plan,
+    pub force: bool,
+    pub retry_of: Option<String>,
+    pub adopted: Vec<(String, Outcome)>,
+}
+
+/// Opens the store for a command that writes. Runs whose process died are closed first.
+pub async fn open_to_write(cx: &Context) -> Result<Store, Error> {
+    let store = cx.store().await?;
+    for run in server::abandoned::close(&store, &Clock::system()).await? {
+        print::note(&format!("run {} of flow `{}` is closed as failed: its process ended", run.id(), run.plan().flow));
+        let scratch = folders(cx.settings()?).scratch;
+        if let Err(error) = tasks::command::end_leftovers(&scratch, run.id(), LEFTOVERS_GRACE).await {
+            tracing::warn!("failed to end what run {} left behind: {error}", run.id());
+        }
+    }
+    Ok(store)
+}
+
+/// Fixes what the plan reads from outside. Files that stand still since an earlier run are not read again.
+pub async fn pin(engine: &Engine, plan: &Plan, store: Option<&Store>) -> Result<Pins, Error> {
+    let known = match store {
+        Some(store) => store.pins(&plan.flow, PINS_REMEMBERED).await?,
+        None => Pins::default(),
+    };
+    engine.pin(plan, &known).await.map_err(failed)
+}
+
+/// A failure outside any attempt.
+pub fn failed(failure: Failure) -> Error {
+    let exit = match failure.whose {
+        Whose::User => Exit::Failed,
+        Whose::External | Whose::Internal => Exit::Unreachable,
+    };
+    Error::new(exit, failure.message)
+}
+
+/// Runs to the end and tells how it went.
+pub async fn run(cx: &Context, engine: Engine, store: Store, order: Order) -> Result<Exit, Error> {
+    let settings = cx.settings()?;
+    let plan = Arc::new(order.plan);
+    let pins = pin(&engine, &plan, Some(&store)).await?;
+    let run_id = uuid::Uuid::now_v7().to_string();
+    let new = NewRun {
+        run_id: run_id.clone(),
+        pins: Arc::new(pins),
+        origin: Origin::Run,
+        force: order.force,
+        retry_of: order.retry_of.clone(),
+        adopted: order.adopted,
+        durations_ms: store.durations(&plan.flow).await?,
+        plan: plan.clone(),
+    };
+    let store = Arc::new(store);
+    let cancel = interrupt::listen(folders(settings).scratch, run_id.clone())?;
+    let mut progress = Progress::new(cx.json(), &plan, &run_id);
+    let driven = drive(settings, engine, store.clone(), new, cancel, &mut progress).await;
+    progress.finish(order.retry_of);
+    let run = driven.map_err(|error| lost(error, &run_id))?;
+    progress.summary(&run)?;
+    Ok(match run.state() {
+        RunState::Succeeded => Exit::Done,
+        RunState::Cancelled => Exit::Interrupted,
+        _ => Exit::Failed,
+    })
+}
+
+fn lost(error: server::Error, run_id: &str) -> Error {
+    let hint = format!("when that is cured: flowctl retry {run_id}");
+    match Error::from(error) {
+        Error::Told { exit, message, hint: None } => Error::Told { exit, message, hint: Some(hint) },
+        other => other,
+    }
+}
+
+async fn drive(
+    settings: &Settings,
+    engine: Engine,
+    store: Arc<Store>,
+    new: NewRun,
+    cancel: watch::Receiver<Option<String>>,
+    progress: &mut Progress,
+) -> Result<Run, server::Error> {
+    let (desk, slots) = server::local::slots(settings.slots);
+    let (log, lines) = mpsc::channel(LOG_BATCHES);
+    let writer = tokio::spawn(write_logs(store.clone(), new.run_id.clone(), lines));
+    let executor = Arc::new(tasks::Executor::new(engine, folders(settings)));
+    let workers = tokio::spawn(worker::serve(Arc::new(Channel { slots, log }), executor, settings.slots));
+    let holder = format!("{}/{}", std::process::id(), new.run_id);
+    let clock = Clock::system();
+    let mut observer = |run: &Run, records: &[flow::run::Record]| progress.observe(run, records);
+    let seat = Seat { journal: &*store, clock: &clock, desk, cancel, observer: &mut observer, holder: &holder };
+    let driven = server::drive(new, seat).await;
+    // The driver is gone, so the workers end, and with them the last sender of log lines.
+    for (what, ended) in [("the workers", workers.await), ("the log", writer.await)] {
+        if let Err(error) = ended {
+            tracing::error!("{what} ended badly: {error}");
+        }
+    }
+    driven
+}
+
+/// Where commands find and leave files.
+fn folders(settings: &Settings) -> tasks::command::Folders {
+    let ours = settings.ours();
+    tasks::command::Folders { scratch: ours.join("scratch"), artifacts: ours.join("artifacts") }
+}
+
+/// Takes everything that waits into one transaction.
+async fn write_logs(store: Arc<Store>, run_id: String, mut lines: mpsc::Receiver<Vec<Line>>) {
+    while let Some(mut batch) = lines.recv().await {
+        while let Ok(more) = lines.try_recv() {
+            batch.extend(more);
+        }
+        let batch: Vec<store::Line> = batch.into_iter().map(stored).collect();
+        if let Err(error) = store.log(&run_id, &batch).await {
+            tracing::warn!("{} lines of log are lost: failed to {error}", batch.len());
+        }
+    }
+}
+
+fn stored(line: Line) -> store::Line {
+    let stream = line.stream.name().to_owned();
+    store::Line { task: line.task, attempt: line.attempt, at: line.at, stream, text: line.text }
+}
+
+/// The worker's tie to the driver: channels within this process.
+struct Channel {
+    slots: Slots,
+    log: mpsc::Sender<Vec<Line>>,
+}
+
+#[async_trait]
+impl Link for Channel {
+    async fn claim(&self) -> Option<Claim> {
+        let offer = self.slots.claim().await?;
+        Some(Claim { assignment: offer.assignment, stop: offer.stop })
+    }
+
+    async fn report(&self, _run_id: &str, task: &str, attempt: u32, ending: Ending) {
+        // Stale or unheard reports need no repeating: the driver has decided or is gone.
+        self.slots.report(task, attempt, ending).await;
+    }
+
+    async fn log(&self, lines: Vec<Line>) {
+        // Fails only when the writer is gone, which has said why.
+        let _ = self.log.send(lines).await;
+    }
+}
