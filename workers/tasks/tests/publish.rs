@@ -35,7 +35,9 @@ async fn a_failed_blocking_check_publishes_nothing_and_keeps_the_rows_that_broke
     let mut lab = Lab::new();
     lab.write("sales.csv", SALES);
     let checked = |max: u32| {
-        let checks = format!("checks = [{{ between = {{ column = \"amount\", max = {max} }}, name = \"small\" }}, {{ unique = [\"shop\"], severity = \"warn\" }}]");
+        let checks = format!(
+            "checks = [{{ between = {{ column = \"amount\", max = {max} }}, name = \"small\" }}, {{ unique = [\"shop\"], severity = \"warn\" }}]"
+        );
         flow(&format!("[tasks.all]\nsql = \"select * from sales\"\n{checks}"))
     };
     let good = lab.run(&checked(100), &[]).await;
@@ -77,7 +79,9 @@ async fn replace_where_replaces_the_partitions_of_the_output_or_the_rows_of_its_
     lab.write("sales.csv", SALES);
     let head = "name = \"shop\"\n[params]\nday = { type = \"date\" }\n[sources.sales]\npath = \"sales.csv\"\n";
     for (task, output) in [("parts", "partition_by = [\"day\"]"), ("rows", "where = \"day = $day\"")] {
-        let flow = format!("{head}[tasks.{task}]\nsql = \"select * from sales where day = $day\"\noutput = {{ mode = \"replace_where\", {output} }}");
+        let flow = format!(
+            "{head}[tasks.{task}]\nsql = \"select * from sales where day = $day\"\noutput = {{ mode = \"replace_where\", {output} }}"
+        );
         lab.write("sales.csv", SALES);
         lab.run(&flow, &[("day", "2024-01-01")]).await;
         lab.run(&flow, &[("day", "2024-01-02")]).await;
@@ -92,7 +96,9 @@ async fn replace_where_replaces_the_partitions_of_the_output_or_the_rows_of_its_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_merge_updates_and_inserts_by_key() {
     let mut lab = Lab::new();
-    let flow = flow("[tasks.shops]\nsql = \"select shop, max(amount) as best from sales group by shop\"\noutput = { mode = \"merge\", keys = [\"shop\"] }");
+    let flow = flow(
+        "[tasks.shops]\nsql = \"select shop, max(amount) as best from sales group by shop\"\noutput = { mode = \"merge\", keys = [\"shop\"] }",
+    );
     lab.write("sales.csv", "day,shop,amount\n2024-01-01,a,10\n2024-01-01,b,20\n");
     lab.run(&flow, &[]).await;
     lab.write("sales.csv", "day,shop,amount\n2024-01-02,b,5\n2024-01-02,c,7\n");

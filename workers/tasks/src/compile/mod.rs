@@ -6,6 +6,7 @@
 
 mod assemble;
 mod assertions;
+mod located;
 mod reads;
 mod sources;
 mod typing;

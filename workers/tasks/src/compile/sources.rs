@@ -10,6 +10,7 @@ use flow::{codes, placeholders, spec};
 use toml::Spanned;
 
 use super::Compiler;
+use super::located::located;
 
 impl Compiler<'_> {
     /// Types every source that can be typed.
@@ -44,7 +45,7 @@ impl Compiler<'_> {
                 return None;
             }
         };
-        let path = if path.contains("://") { path } else { self.dir.join(path).display().to_string() };
+        let path = if path.contains("://") { path } else { located(&self.dir, &path).display().to_string() };
         let source = self.described(name, spec, format, path, columns);
         match self.engine.infer(&source, spec.strict).await {
             Ok(columns) => Some(Source { columns, ..source }),

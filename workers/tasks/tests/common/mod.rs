@@ -63,7 +63,9 @@ impl Lab {
         let run_id = format!("run-{}", self.token);
         let (mut versions, mut endings) = (BTreeMap::new(), Endings::new());
         for (task, spec) in plan.tasks.iter().enumerate() {
-            let ready = |need: &flow::plan::Need| matches!(endings.get(&plan.tasks[need.task].name), Some(Ending::Succeeded(_)));
+            let ready = |need: &flow::plan::Need| {
+                matches!(endings.get(&plan.tasks[need.task].name), Some(Ending::Succeeded(_)))
+            };
             if !spec.needs.iter().all(ready) {
                 continue;
             }
