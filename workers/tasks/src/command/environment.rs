@@ -8,6 +8,7 @@
 //! | `FLOWCTL_INPUT_NAME` | the folder of Parquet files that holds an input |
 //! | `FLOWCTL_OUTPUT_DIR` | an empty folder for what the command makes |
 //! | `FLOWCTL_LOGICAL_TIME` | the nominal instant of the run, RFC 3339 in UTC, if it has one |
+//! | `FLOWCTL_BIN` | the program that runs it, whose `query` reads the inputs |
 //! | `TRACEPARENT` | W3C trace context: the run is the trace, the attempt the parent span |
 
 use std::collections::BTreeMap;
@@ -35,6 +36,7 @@ pub fn variables(assignment: &Assignment, inputs: &BTreeMap<String, PathBuf>, ou
         ("FLOWCTL_OUTPUT_DIR".to_owned(), output_dir.into()),
         ("TRACEPARENT".to_owned(), trace_parent(run_id, task, *attempt).into()),
     ]);
+    all.extend(std::env::current_exe().ok().map(|path| ("FLOWCTL_BIN".to_owned(), path.into())));
     all.extend(inputs.iter().map(|(name, path)| (upper("FLOWCTL_INPUT_", name), path.into())));
     all
 }

@@ -127,7 +127,9 @@ async fn the_environment_is_complete() {
     assert!(output_dir.starts_with(world.path("scratch").to_str().unwrap()), "{output_dir}");
     let span = &blake3::hash(format!("{RUN_ID}/work/2").as_bytes()).to_hex()[..16];
     assert_eq!(set["TRACEPARENT"], format!("00-0192f0c123457abc8def0123456789ab-{span}-01"));
-    assert_eq!(set.len(), expected.len() + 2, "nothing else: {set:?}");
+    let this = std::env::current_exe().expect("this program");
+    assert_eq!(set["FLOWCTL_BIN"], this.to_str().expect("its path is text"));
+    assert_eq!(set.len(), expected.len() + 3, "nothing else: {set:?}");
 }
 
 /// What flowctl was given by a command that runs it must not pass for what it gives its own commands.
