@@ -71,6 +71,8 @@ pub enum Command {
     Retry(retry::Args),
     Schema(schema::Args),
     Explain(explain::Args),
+    Fsck(fsck::Args),
+    Doctor(doctor::Args),
     Completions(completions::Args),
 }
 
@@ -106,6 +108,8 @@ fn dispatch(command: &Command, cx: &Context) -> Result<Exit, Error> {
         Command::Retry(args) => retry::run(args, cx),
         Command::Schema(args) => schema::run(args, cx),
         Command::Explain(args) => explain::run(args, cx),
+        Command::Fsck(args) => fsck::run(args, cx),
+        Command::Doctor(args) => doctor::run(args, cx),
         Command::Completions(args) => completions::run(args),
     }
 }

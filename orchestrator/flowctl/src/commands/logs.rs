@@ -7,7 +7,7 @@ use store::{NumberedLine, Store};
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::print::style;
+use crate::print::{self, style};
 
 /// Print what the tasks of a run said.
 #[derive(clap::Args)]
@@ -39,6 +39,9 @@ pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
             }
         }
         out.flush()?;
+        if after == 0 {
+            print::note("nothing was said");
+        }
         Ok(Exit::Done)
     })
 }

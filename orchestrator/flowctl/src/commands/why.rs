@@ -120,15 +120,16 @@ fn took(run: &Run, id: TaskId) -> Option<Time> {
 /// What did not go well or is not done, and the slowest tasks.
 fn of_run(run: &Run) -> Vec<Reason> {
     let mut reasons: Vec<Reason> = vec![];
-    if let Some(error) = run.error() {
-        let since = run.finished_at().map(rfc3339);
-        reasons.push(Reason { kind: "run", message: error.to_owned(), since, blocking: vec![], task: None });
-    }
     let ids = 0..run.plan().tasks.len();
     let open = ids.clone().filter(|&id| run.task(id).state != TaskState::Succeeded);
     for id in open {
         let name = &run.plan().tasks[id].name;
         reasons.extend(run.reasons(id).into_iter().take(1).map(|reason| shown(reason, name)));
+    }
+    // A run that failed because a task did has said so by then.
+    if let Some(error) = run.error().filter(|_| reasons.iter().all(|reason| reason.kind != "failed")) {
+        let since = run.finished_at().map(rfc3339);
+        reasons.push(Reason { kind: "run", message: error.to_owned(), since, blocking: vec![], task: None });
     }
     reasons.sort_by_key(|reason| urgency(reason.kind));
     let mut slow: Vec<(Time, TaskId)> = ids.filter_map(|id| Some((took(run, id)?, id))).collect();

@@ -64,11 +64,13 @@ impl Table {
         let widths: Vec<usize> = used.iter().map(width).collect();
         let heads: Vec<Cell> = self.heads.iter().map(|head| Cell::styled(&head.text, style::DIM)).collect();
         for row in [&heads].into_iter().chain(&self.rows) {
+            let filled = used.iter().rposition(|&at| !row[at].text.is_empty()).map_or(0, |last| last + 1);
             let mut line = indent.to_owned();
-            for (&at, &width) in used.iter().zip(&widths) {
-                self.cell(&mut line, &row[at], at, width);
+            for (place, (&at, &width)) in used.iter().zip(&widths).take(filled).enumerate() {
+                let last = place + 1 == filled;
+                self.cell(&mut line, &row[at], at, width, last);
             }
-            writeln!(out, "{}", line.trim_end())?;
+            writeln!(out, "{line}")?;
         }
         Ok(())
     }
@@ -77,13 +79,13 @@ impl Table {
         self.rows.iter().any(|row| !row[at].text.is_empty())
     }
 
-    fn cell(&self, line: &mut String, cell: &Cell, at: usize, width: usize) {
+    fn cell(&self, line: &mut String, cell: &Cell, at: usize, width: usize, last: bool) {
         let pad = " ".repeat(width.saturating_sub(cell.text.width()));
         let (Cell { text, style }, reset) = (cell, cell.style.render_reset());
-        let _ = match self.heads[at].right {
-            true => write!(line, "{pad}{style}{text}{reset}  "),
-            false => write!(line, "{style}{text}{reset}{pad}  "),
-        };
+        let (before, after) = if self.heads[at].right { (pad.as_str(), "") } else { ("", pad.as_str()) };
+        let gap = if last { String::new() } else { format!("{after}  ") };
+        // Writing to a text cannot fail.
+        let _ = write!(line, "{before}{style}{text}{reset}{gap}");
     }
 }
 
