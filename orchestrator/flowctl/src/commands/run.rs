@@ -26,8 +26,9 @@ pub struct Args {
 
 pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
     cx.block_on_all(async {
+        // A flow that does not compile leaves nothing behind.
+        let plan = Flow::plan(&cx.engine()?, &args.flow, &args.wanted).await?;
         let engine = cx.engine_to_work()?;
-        let plan = Flow::plan(&engine, &args.flow, &args.wanted).await?;
         let store = local::open_to_write(cx).await?;
         let order = Order { plan, force: args.force, retry_of: None, adopted: vec![] };
         local::run(cx, engine, store, order).await

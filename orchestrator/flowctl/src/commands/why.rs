@@ -153,7 +153,10 @@ fn text(name: &str, (word, colour): (&str, clap::builder::styling::Style), reaso
         let about = about.map(|task| format!("{bold}{task}{bold:#}: ")).unwrap_or_default();
         let since = reason.since.as_deref().and_then(time::parse).map(time::local);
         let since = since.map(|since| format!("  {dim}{since}{dim:#}")).unwrap_or_default();
-        writeln!(out, "  {about}{}{since}", reason.message)?;
+        // The instant belongs to the first line of a message of several.
+        let (first, rest) = reason.message.split_once('\n').unwrap_or((&reason.message, ""));
+        writeln!(out, "  {about}{first}{since}")?;
+        rest.lines().try_for_each(|line| writeln!(out, "    {line}"))?;
     }
     Ok(out.flush()?)
 }
