@@ -3,8 +3,10 @@
 use datafusion::arrow::array::{Array, AsArray, RecordBatch};
 use datafusion::arrow::datatypes::Int64Type;
 use datafusion::common::Column as PlanColumn;
+use datafusion::functions_aggregate::count::count_udaf;
 use datafusion::functions_aggregate::expr_fn::{count, sum};
-use datafusion::logical_expr::{Expr, ExprFunctionExt, JoinType, ident, lit, when};
+use datafusion::logical_expr::expr::WindowFunction;
+use datafusion::logical_expr::{Expr, ExprFunctionExt, JoinType, WindowFunctionDefinition, ident, lit, when};
 use datafusion::prelude::DataFrame;
 use datafusion::scalar::ScalarValue;
 use flow::plan::{Check, Rule};
@@ -177,7 +179,8 @@ fn duplicates(rows: DataFrame, columns: &[String]) -> datafusion::error::Result<
     let known = columns.iter().map(|name| ident(name).is_not_null()).reduce(Expr::and).unwrap_or_else(|| lit(true));
     let names: Vec<String> = rows.schema().fields().iter().map(|field| field.name().clone()).collect();
     let keys: Vec<Expr> = columns.iter().map(ident).collect();
-    let size = count(lit(1_i64)).partition_by(keys).build()?.alias("__group_rows");
+    let size = WindowFunction::new(WindowFunctionDefinition::AggregateUDF(count_udaf()), vec![lit(1_i64)]);
+    let size = Expr::from(size).partition_by(keys).build()?.alias("__group_rows");
     let counted = rows.filter(known)?.window(vec![size])?;
     counted.filter(ident("__group_rows").gt(lit(1_i64)))?.select(names.iter().map(ident).collect::<Vec<_>>())
 }

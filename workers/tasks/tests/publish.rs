@@ -67,7 +67,7 @@ async fn a_repeated_append_doubles_nothing() {
     assert_eq!(lab.query("select sum(amount) as s from shop.log").await, "s\n60\n");
     let again = lab.run(flow, &[("day", "2024-01-01")]).await;
     assert!(outcome(&again, "log").cached);
-    lab.write("sales.csv", &SALES.replace("20", "25"));
+    lab.write("sales.csv", &SALES.replace(",20\n", ",25\n"));
     let changed = lab.run(flow, &[("day", "2024-01-01")]).await;
     assert!(!outcome(&changed, "log").cached);
     assert_eq!(lab.query("select sum(amount) as s from shop.log").await, "s\n65\n");
@@ -85,7 +85,7 @@ async fn replace_where_replaces_the_partitions_of_the_output_or_the_rows_of_its_
         lab.write("sales.csv", SALES);
         lab.run(&flow, &[("day", "2024-01-01")]).await;
         lab.run(&flow, &[("day", "2024-01-02")]).await;
-        lab.write("sales.csv", &SALES.replace("20", "25"));
+        lab.write("sales.csv", &SALES.replace(",20\n", ",25\n"));
         let third = lab.run(&flow, &[("day", "2024-01-01")]).await;
         outcome(&third, task);
         let rows = lab.query(&format!("select shop, amount from shop.{task} order by amount")).await;
