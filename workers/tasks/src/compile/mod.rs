@@ -23,6 +23,9 @@ use toml::Spanned;
 
 use crate::select;
 
+/// The parameter that every flow has: the nominal instant of the run.
+const LOGICAL_TIME: &str = "logical_time";
+
 /// The kinds of task.
 pub const KINDS: [&str; 3] = ["command", "noop", "sql"];
 
@@ -64,6 +67,13 @@ pub async fn compile(engine: &Engine, file: &Path, text: &str, options: Options<
     let mut compiler = Compiler::new(engine, &flow, file, options, diagnostics);
     let plan = compiler.run().await;
     let mut usage = compiler.usage;
+    if options.given.is_some() && options.logical_time.is_none() && compiler.uses_logical_time {
+        usage.push(value::Problem {
+            param: LOGICAL_TIME.into(),
+            message: "the flow uses `$logical_time`, which only a scheduled run has by itself".into(),
+            hint: Some("give it with `--at TIME`, such as `--at 2013-01-31T00:00:00Z`".into()),
+        });
+    }
     let mut diagnostics = compiler.diagnostics;
     diagnostics.sort_by_key(|diagnostic| (diagnostic.span.start, diagnostic.span.end));
     let wrong = diagnostics.iter().any(Diagnostic::is_error);
@@ -97,6 +107,7 @@ struct Compiler<'a> {
     usage: Vec<value::Problem>,
     /// Tasks and sources that nothing can be said about, because of an earlier mistake.
     broken: HashSet<String>,
+    uses_logical_time: bool,
 }
 
 impl<'a> Compiler<'a> {
@@ -129,6 +140,7 @@ impl<'a> Compiler<'a> {
             diagnostics,
             usage,
             broken,
+            uses_logical_time: false,
         }
     }
 
@@ -198,7 +210,7 @@ fn bound(flow: &spec::Flow, params: &Params, logical_time: Option<Time>) -> BTre
             ))
         })
         .collect();
-    bound.insert("logical_time".into(), logical(logical_time));
+    bound.insert(LOGICAL_TIME.into(), logical(logical_time));
     bound
 }
 
@@ -213,6 +225,6 @@ pub(crate) fn logical(time: Option<Time>) -> Bound {
 pub(crate) fn bound_in(plan: &Plan) -> BTreeMap<String, Bound> {
     let mut bound: BTreeMap<String, Bound> =
         plan.params.iter().map(|(name, value)| (name.clone(), Bound::value(value))).collect();
-    bound.insert("logical_time".into(), logical(plan.logical_time));
+    bound.insert(LOGICAL_TIME.into(), logical(plan.logical_time));
     bound
 }

@@ -3,10 +3,10 @@
 use engine::{Condition, Query};
 use flow::diagnostic::{Diagnostic, Span};
 use flow::spec;
-use flow::{codes, name};
+use flow::{codes, name, placeholders};
 use toml::Spanned;
 
-use super::Compiler;
+use super::{Compiler, LOGICAL_TIME};
 
 /// A task on its way to a plan.
 pub(super) struct Draft<'a> {
@@ -92,7 +92,9 @@ impl<'a> Compiler<'a> {
             return self.parse(name, text.get_ref().clone(), Place::Here(text));
         }
         let file = spec.sql_file.as_ref()?;
-        match std::fs::read_to_string(self.dir.join(file.get_ref())) {
+        // A placeholder without a value is told with the parameters.
+        let path = placeholders::fill(file.get_ref(), &self.params).ok()?;
+        match std::fs::read_to_string(self.dir.join(&path)) {
             Ok(text) => self.parse(name, text, Place::File(file)),
             Err(error) => {
                 let message = format!("`{}` cannot be read: {error}", file.get_ref());
@@ -133,6 +135,7 @@ impl<'a> Compiler<'a> {
     fn parameters_known(&mut self, task: &str, parameters: &[(String, Span)], text: &str, place: Place<'a>) -> bool {
         let mut known = true;
         for (parameter, span) in parameters {
+            self.uses_logical_time |= parameter == LOGICAL_TIME;
             if self.bound.contains_key(parameter) || self.flow.excuses_param(parameter) {
                 continue;
             }

@@ -104,9 +104,35 @@ impl<'a> Compiler<'a> {
         }
         let schema = draft.spec.schema.as_ref()?;
         let columns = self.declared_types(draft.name, schema)?;
-        let inputs: Vec<lineage::Input> = vec![];
+        let inputs = self.command_inputs(session, draft).await;
         let column = |column: Column| lineage::Column { name: column.name, kind: column.kind, inputs: inputs.clone() };
         Some(Typed { columns: columns.into_iter().map(column).collect(), fingerprint: None })
+    }
+
+    /// A command is opaque: every column it makes may come from every column it is given.
+    async fn command_inputs(&self, session: &Session, draft: &Draft<'a>) -> Vec<lineage::Input> {
+        let mut inputs = vec![];
+        for read in
+            draft.reads.iter().filter(|read| draft.spec.inputs.iter().any(|input| *input.get_ref() == read.name))
+        {
+            let dataset = self.dataset(&read.of);
+            for column in session.columns(&read.name).await.unwrap_or_default() {
+                let (kind, subtype) = (lineage::Kind::Direct, lineage::Subtype::Transformation);
+                inputs.push(lineage::Input { dataset: dataset.clone(), column: column.name, kind, subtype });
+            }
+        }
+        inputs.sort();
+        inputs
+    }
+
+    /// The dataset's name in lineage: a source's own, `flow.task` for a task's output.
+    fn dataset(&self, of: &Of) -> String {
+        let flow = self.flow.name.as_ref().map(|name| name.get_ref().as_str()).unwrap_or_default();
+        match of {
+            Of::Source(source) => source.clone(),
+            Of::Task(task) => format!("{flow}.{task}"),
+            Of::External(dataset) => dataset.clone(),
+        }
     }
 
     fn declared_types(
@@ -130,12 +156,10 @@ impl<'a> Compiler<'a> {
         sql: &Sql<'a>,
         reads: &[Read],
     ) -> Option<Typed> {
-        let flow = self.flow.name.as_ref().map(|name| name.get_ref().clone()).unwrap_or_default();
-        let dataset = |name: &str| match reads.iter().find(|read| read.name == name).map(|read| &read.of) {
-            Some(Of::Source(source)) => Some(source.clone()),
-            Some(Of::Task(task)) => Some(format!("{flow}.{task}")),
-            Some(Of::External(dataset)) => Some(dataset.clone()),
-            None => (name == task).then(|| format!("{flow}.{task}")),
+        let dataset = |name: &str| match reads.iter().find(|read| read.name == name) {
+            Some(read) => Some(self.dataset(&read.of)),
+            None if name == task => Some(self.dataset(&Of::Task(task.to_string()))),
+            None => None,
         };
         let query = sql.query.clone().bind(&self.bound);
         match session.type_query(&query, &dataset).await {
