@@ -7,6 +7,7 @@ mod audit;
 pub mod canonical;
 mod catalogue;
 mod condition;
+mod csv;
 mod durable;
 mod engine;
 mod error;

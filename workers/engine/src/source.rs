@@ -20,6 +20,7 @@ use flow::plan::{Column, Source};
 use flow::spec::Format;
 use flow::wire::{Failure, PinnedFile};
 
+use crate::csv::CsvTable;
 use crate::error::{failure, text};
 use crate::{Engine, session, types};
 
@@ -104,7 +105,10 @@ impl Engine {
         }
         let schema = self.schema(session::pairs(&source.columns)).map_err(Failure::user)?;
         let files: Vec<PathBuf> = pinned.iter().map(|file| PathBuf::from(&file.path)).collect();
-        listing(source, &files, schema).map_err(failure)
+        match source.format {
+            Format::Csv => Ok(Arc::new(CsvTable::new(source, files, schema).map_err(failure)?)),
+            _ => listing(source, &files, schema).map_err(failure),
+        }
     }
 }
 
@@ -189,15 +193,13 @@ fn format(source: &Source, files: &[PathBuf], rows_max: usize) -> Arc<dyn FileFo
     let compression = files.first().map_or(FileCompressionType::UNCOMPRESSED, |file| compression(file));
     match source.format {
         Format::Csv => {
-            let nulls: Vec<String> = source.null.iter().map(|text| regex_escape(text)).collect();
             let options = CsvOptions::default()
                 .with_has_header(source.header)
                 .with_delimiter(source.delimiter)
                 .with_newlines_in_values(true);
-            let regex = (!nulls.is_empty()).then(|| format!("^(|{})$", nulls.join("|")));
             let format = CsvFormat::default()
                 .with_options(options)
-                .with_null_regex(regex)
+                .with_null_regex(null_pattern(source))
                 .with_schema_infer_max_rec(rows_max)
                 .with_file_compression_type(compression);
             Arc::new(format)
@@ -212,7 +214,13 @@ fn format(source: &Source, files: &[PathBuf], rows_max: usize) -> Arc<dyn FileFo
     }
 }
 
-fn compression(file: &Path) -> FileCompressionType {
+/// The texts that stand for NULL; an empty one always does.
+pub(crate) fn null_pattern(source: &Source) -> Option<String> {
+    let nulls: Vec<String> = source.null.iter().map(|text| regex::escape(text)).collect();
+    (!nulls.is_empty()).then(|| format!("^(|{})$", nulls.join("|")))
+}
+
+pub(crate) fn compression(file: &Path) -> FileCompressionType {
     match file.extension().and_then(|extension| extension.to_str()) {
         Some("gz") => FileCompressionType::GZIP,
         Some("bz2") => FileCompressionType::BZIP2,
@@ -220,10 +228,6 @@ fn compression(file: &Path) -> FileCompressionType {
         Some("xz") => FileCompressionType::XZ,
         _ => FileCompressionType::UNCOMPRESSED,
     }
-}
-
-fn regex_escape(text: &str) -> String {
-    text.chars().flat_map(|c| (!c.is_alphanumeric() && c.is_ascii()).then_some('\\').into_iter().chain([c])).collect()
 }
 
 /// Every row while the files are small; beyond that as many as the first part holds.
