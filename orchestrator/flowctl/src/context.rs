@@ -75,7 +75,9 @@ impl Context {
 
     fn engine_with(&self, scratch: PathBuf) -> Result<Engine, Error> {
         let settings = self.settings()?;
-        Ok(Engine::new(&engine::Settings { lake: settings.lake.clone(), memory: settings.memory, scratch })?)
+        let notes = settings.ours().join("types");
+        let settings = engine::Settings { lake: settings.lake.clone(), memory: settings.memory, scratch, notes };
+        Ok(Engine::new(&settings)?)
     }
 
     /// Runs what needs no more than one thread.

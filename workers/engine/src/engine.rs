@@ -11,6 +11,7 @@ use datafusion::prelude::SessionConfig;
 
 use crate::Error;
 use crate::lake::Lake;
+use crate::memory::Memory;
 
 /// What an engine is made from.
 #[derive(Clone, Debug)]
@@ -21,6 +22,8 @@ pub struct Settings {
     pub memory: Option<u64>,
     /// Where sorts and joins spill to.
     pub scratch: PathBuf,
+    /// Where the types of files are noted when a run starts.
+    pub notes: PathBuf,
 }
 
 /// One memory pool, one set of functions, one lake. Cheap to clone.
@@ -28,6 +31,7 @@ pub struct Settings {
 pub struct Engine {
     pub(crate) lake: Lake,
     pub(crate) state: Arc<SessionState>,
+    pub(crate) memory: Memory,
 }
 
 impl Engine {
@@ -44,7 +48,8 @@ impl Engine {
             .with_runtime_env(runtime(settings)?)
             .with_default_features()
             .build();
-        Ok(Engine { lake, state: Arc::new(state) })
+        let memory = Memory::new(settings.notes.clone());
+        Ok(Engine { lake, state: Arc::new(state), memory })
     }
 }
 

@@ -158,7 +158,7 @@ impl Table {
     pub(crate) async fn provider(&self, version: u64) -> Result<Arc<dyn TableProvider>, Failure> {
         let opened = self.open(version).await?;
         let provider = opened.table_provider().await;
-        Ok(provider.map_err(crate::error::failure)?)
+        provider.map(|provider| -> Arc<dyn TableProvider> { provider }).map_err(crate::error::failure)
     }
 }
 

@@ -16,6 +16,7 @@ mod fsck;
 mod lake;
 pub mod lineage;
 mod log;
+mod memory;
 mod pin;
 mod publish;
 mod query;

@@ -19,6 +19,7 @@ impl Engine {
     ///
     /// Identity is content: every file is read and hashed, unless `known` holds an equal stamp.
     pub async fn pin(&self, plan: &Plan, known: &Pins) -> Result<Pins, Failure> {
+        self.memory.write();
         let mut pins = Pins::default();
         for source in &plan.sources {
             let known = known.sources.get(&source.name).map_or(&[][..], Vec::as_slice);
@@ -75,6 +76,12 @@ fn stamp(path: &Path) -> Result<String, Failure> {
     use std::os::unix::fs::MetadataExt;
     let found = path.metadata().map_err(|error| io("failed to look at", path, &error))?;
     Ok(format!("{:x}.{:x}.{:x}.{}.{}", found.dev(), found.ino(), found.len(), found.ctime(), found.ctime_nsec()))
+}
+
+/// The stamp of a file, unless it changed only just now.
+pub(crate) fn settled_stamp(path: &Path) -> Option<String> {
+    let found = path.metadata().ok()?;
+    if is_recent(&found) { None } else { stamp(path).ok() }
 }
 
 /// Whether a file changed within the grain of its file system's clock, or nearly so.

@@ -195,7 +195,7 @@ async fn write(
 
 enum Writer<'a> {
     Table(&'a mut (dyn Write + Send), Vec<RecordBatch>, datafusion::arrow::datatypes::SchemaRef),
-    Csv(csv::Writer<&'a mut (dyn Write + Send)>),
+    Csv(Box<csv::Writer<&'a mut (dyn Write + Send)>>),
     Json(json::LineDelimitedWriter<&'a mut (dyn Write + Send)>),
     Parquet(Box<ArrowWriter<&'a mut (dyn Write + Send)>>),
 }
@@ -212,7 +212,7 @@ impl<'a> Writer<'a> {
                 let mut writer = csv::WriterBuilder::new().with_header(true).build(sink);
                 // The header is there even when no row is.
                 writer.write(&RecordBatch::new_empty(schema.clone())).map_err(arrow)?;
-                Writer::Csv(writer)
+                Writer::Csv(Box::new(writer))
             }
             OutputFormat::Json => Writer::Json(json::WriterBuilder::new().with_explicit_nulls(true).build(sink)),
             OutputFormat::Parquet => {

@@ -22,6 +22,7 @@ use flow::wire::{Failure, PinnedFile};
 
 use crate::csv::CsvTable;
 use crate::error::{failure, text};
+use crate::memory::Memory;
 use crate::{Engine, session, types};
 
 /// Types are inferred from at most this much of the files' text.
@@ -59,6 +60,10 @@ impl Engine {
             return self.delta_columns(source).await;
         }
         let files = files(source)?;
+        let note = Memory::key(source, &files);
+        if let Some(columns) = note.as_ref().and_then(|note| self.memory.recall(note)) {
+            return Ok(columns);
+        }
         let inferred = self.infer_schema(source, &files).await.map_err(|error| {
             let hint = "see whether the file is complete and of the format that `format` says";
             problem(codes::SOURCE_UNREADABLE, format!("`{}` cannot be read: {}", source.path, text(&error)), hint)
@@ -68,7 +73,11 @@ impl Engine {
             return Err(problem(codes::SOURCE_UNREADABLE, format!("`{}` has no columns", source.path), hint));
         }
         let inferred: Vec<Field> = inferred.fields().iter().map(|field| readable(field)).collect();
-        Ok(session::columns(&Schema::new(inferred)))
+        let columns = session::columns(&Schema::new(inferred));
+        if let Some(note) = note {
+            self.memory.keep(note, &columns);
+        }
+        Ok(columns)
     }
 
     async fn infer_schema(&self, source: &Source, files: &[PathBuf]) -> datafusion::error::Result<SchemaRef> {
@@ -101,7 +110,7 @@ impl Engine {
             let version = pinned.first().and_then(|file| file.hash.parse().ok());
             let table = open_delta(&source.path, version).await?;
             let provider = table.table_provider().await;
-            return Ok(provider.map_err(failure)?);
+            return provider.map(|provider| -> Arc<dyn TableProvider> { provider }).map_err(failure);
         }
         let schema = self.schema(session::pairs(&source.columns)).map_err(Failure::user)?;
         let files: Vec<PathBuf> = pinned.iter().map(|file| PathBuf::from(&file.path)).collect();

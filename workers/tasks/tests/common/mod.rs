@@ -26,6 +26,7 @@ impl Lab {
             lake: folder.path().join("lake").display().to_string(),
             memory: None,
             scratch: folder.path().join("scratch"),
+            notes: folder.path().join("types"),
         };
         Lab { engine: Engine::new(&settings).unwrap(), folder, token: 0 }
     }
