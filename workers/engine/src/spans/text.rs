@@ -65,8 +65,8 @@ impl<'a> Text<'a> {
     /// The last identifier within a range: the column of `table.column`.
     pub fn last_word(&self, within: &Range<usize>) -> Option<Range<usize>> {
         let inside = |range: &Range<usize>| within.start <= range.start && range.end <= within.end;
-        let words = self.tokens.iter().filter(|(token, range)| matches!(token, Token::Word(_)) && inside(range));
-        words.last().map(|(_, range)| range.clone())
+        let mut words = self.tokens.iter().filter(|(token, range)| matches!(token, Token::Word(_)) && inside(range));
+        words.next_back().map(|(_, range)| range.clone())
     }
 
     /// The place of the first identifier that a message mentions, quoted or qualified or as it is.

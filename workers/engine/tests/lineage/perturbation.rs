@@ -24,8 +24,11 @@ fn tried() -> u64 {
     std::env::var("LINEAGE_WORLDS").ok().and_then(|worlds| worlds.parse().ok()).unwrap_or(2)
 }
 
+/// A table and one of its columns.
+type Source = (&'static str, &'static str);
+
 /// Columns of the tables that a query seems to read, the text and the list included.
-fn sources(sql: &str) -> Vec<(&'static str, &'static str)> {
+fn sources(sql: &str) -> Vec<Source> {
     let of_table = |(table, columns): &(&'static str, &'static [&'static str])| {
         let table = *table;
         columns.iter().map(move |&column| (table, column)).collect::<Vec<_>>()
@@ -84,10 +87,10 @@ fn reaches(inputs: &[Input], (table, column): (&str, &str)) -> bool {
 
 /// Worlds by seed and changed column, made once.
 #[derive(Default)]
-struct Worlds(HashMap<(u64, Option<(&'static str, &'static str)>), SessionContext>);
+struct Worlds(HashMap<(u64, Option<Source>), SessionContext>);
 
 impl Worlds {
-    async fn get(&mut self, seed: u64, changed: Option<(&'static str, &'static str)>) -> SessionContext {
+    async fn get(&mut self, seed: u64, changed: Option<Source>) -> SessionContext {
         if let Some(session) = self.0.get(&(seed, changed)) {
             return session.clone();
         }
@@ -107,7 +110,7 @@ impl Worlds {
         &mut self,
         sql: &str,
         claimed: &[Vec<Input>],
-        changes: &[(&'static str, &'static str)],
+        changes: &[Source],
         seeds: Range<u64>,
     ) -> Result<Option<String>> {
         for seed in seeds {
