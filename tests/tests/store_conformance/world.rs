@@ -98,14 +98,12 @@ pub fn plan() -> Plan {
         output,
         ..Task::default()
     };
-    let mut plan = Plan::default();
-    plan.flow = "f".into();
-    plan.tasks = vec![
+    let tasks = vec![
         task("a", "sql", &[], Some(output("f.a", vec![column("x", "raw", "x"), column("y", "raw", "z")]))),
         task("b", "sql", &[0], Some(output("f.b", vec![column("x", "f.a", "x")]))),
         task("c", "noop", &[1], None),
     ];
-    plan
+    Plan { flow: "f".into(), tasks, ..Plan::default() }
 }
 
 /// A run as its driver sees it: facts are applied, then handed to the store.

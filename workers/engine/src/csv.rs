@@ -70,7 +70,7 @@ impl TableProvider for CsvTable {
             let files = self.files.iter().skip(first).step_by(workers).cloned().collect();
             Arc::new(Part {
                 files,
-                schema: self.schema.clone(),
+                stored: self.schema.clone(),
                 projected: projected.clone(),
                 columns: columns.clone(),
                 delimiter: self.delimiter,
@@ -87,7 +87,9 @@ impl TableProvider for CsvTable {
 #[derive(Clone)]
 struct Part {
     files: Vec<PathBuf>,
-    schema: SchemaRef,
+    /// The columns of the files.
+    stored: SchemaRef,
+    /// Those that are read.
     projected: SchemaRef,
     columns: Vec<usize>,
     delimiter: u8,
@@ -131,7 +133,7 @@ impl Part {
             DataFusionError::External(format!("failed to open `{}`: {error}", file.display()).into())
         })?;
         let reader = compression(file).convert_read(BufReader::new(open))?;
-        let mut builder = ReaderBuilder::new(self.schema.clone())
+        let mut builder = ReaderBuilder::new(self.stored.clone())
             .with_delimiter(self.delimiter)
             .with_header(self.header)
             .with_batch_size(rows)
@@ -148,7 +150,7 @@ impl Part {
             ArrowError::ParseError(text) | ArrowError::CsvError(text) => text.clone(),
             other => other.to_string(),
         };
-        let text = contradiction(&text, &self.schema).unwrap_or(text);
+        let text = contradiction(&text, &self.stored).unwrap_or(text);
         DataFusionError::Execution(format!("`{}`: {text}", file.display()))
     }
 }
