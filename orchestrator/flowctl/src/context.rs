@@ -5,6 +5,8 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 
 use engine::Engine;
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 use store::Store;
 use tokio::runtime::{Builder, Runtime};
 
@@ -65,7 +67,9 @@ impl Context {
 
     /// Makes an engine for much data, which spills beside the store and not to a `/tmp` that may be memory.
     pub fn engine_to_work(&self) -> Result<Engine, Error> {
-        let scratch = self.settings()?.ours().join("spill");
+        let spill = self.settings()?.ours().join("spill");
+        sweep(&spill);
+        let scratch = spill.join(std::process::id().to_string());
         std::fs::create_dir_all(&scratch).map_err(|error| {
             Error::new(Exit::Unreachable, format!("failed to make the folder `{}`: {error}", scratch.display()))
                 .hint("check who may write there and whether the disk is full")
@@ -92,6 +96,16 @@ impl Context {
         // Reads that nobody waits for any more must not hold up the end.
         runtime.shutdown_background();
         done
+    }
+}
+
+/// Removes what processes that are gone have spilled. What cannot be removed now is tried again by the next.
+fn sweep(spill: &Path) {
+    for entry in std::fs::read_dir(spill).into_iter().flatten().flatten() {
+        let pid = entry.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw);
+        if pid.is_none_or(|pid| test_kill_process(pid) == Err(Errno::SRCH)) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
     }
 }
 

@@ -8,7 +8,6 @@ use tokio::sync::watch;
 
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::print;
 
 /// Tells who asked the run to stop once a signal has. The second signal ends the process at once, and with it
 /// the process groups of the run, which would outlive it.
@@ -20,7 +19,6 @@ pub fn listen(scratch: PathBuf, run_id: String) -> Result<watch::Receiver<Option
     tokio::spawn(async move {
         let mut signals = (interrupt, terminate);
         let name = next(&mut signals).await;
-        print::note("cancelling; once more to leave at once");
         ask.send_replace(Some(name.to_owned()));
         next(&mut signals).await;
         // Whatever is left is ended by the next command that writes.

@@ -101,7 +101,10 @@ impl Progress {
             Event::TaskSkipped { task, reason, .. } if plain => {
                 Some(format!("  {warn}skipped{warn:#}   {task}: {reason}"))
             }
-            Event::CancelRequested { by } => Some(format!("  {warn}cancelled{warn:#} by {by}")),
+            Event::CancelRequested { by } => {
+                let more = if by.starts_with("SIG") { "; once more to leave at once" } else { "" };
+                Some(format!("  {warn}cancelled{warn:#} by {by}{more}"))
+            }
             _ => None,
         }
     }
@@ -112,8 +115,10 @@ impl Progress {
         if run.running().len() > NAMES_MAX {
             names.push("…");
         }
-        let failed = if self.failed > 0 { format!(", {} failed", self.failed) } else { String::new() };
-        format!("{}{failed}  {}", human::plural(self.rows, "row"), names.join(", "))
+        let rows = (self.rows > 0).then(|| human::plural(self.rows, "row"));
+        let failed = (self.failed > 0).then(|| format!("{} failed", self.failed));
+        let counts: Vec<String> = rows.into_iter().chain(failed).collect();
+        format!("{}  {}", counts.join(", "), names.join(", "))
     }
 
     fn say(&self, text: &str) {
