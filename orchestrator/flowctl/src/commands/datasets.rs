@@ -13,12 +13,22 @@ use crate::print::{self, human, style, time};
 #[command(after_help = "Example:\n  flowctl datasets\n  flowctl datasets --json")]
 pub struct Args {}
 
+/// A dataset as the store knows it, with its size in the lake if that can be read.
+type Sized = (Dataset, Option<engine::Dataset>);
+
 pub fn run(_args: &Args, cx: &Context) -> Result<Exit, Error> {
-    let datasets = cx.block_on(async {
-        match cx.store_if_any().await? {
-            Some(store) => Ok(store.datasets().await?),
-            None => Ok(vec![]),
+    let datasets = cx.block_on_all(async {
+        let Some(store) = cx.store_if_any().await? else { return Ok(vec![]) };
+        let engine = cx.engine()?;
+        let mut datasets: Vec<Sized> = vec![];
+        for it in store.datasets().await? {
+            let size = match it.version {
+                Some(_) => engine.dataset(&it.dataset).await.ok().flatten(),
+                None => None,
+            };
+            datasets.push((it, size));
         }
+        Ok(datasets)
     })?;
     if cx.json() {
         print::json(&datasets.iter().map(view).collect::<Vec<_>>())?;
@@ -30,7 +40,7 @@ pub fn run(_args: &Args, cx: &Context) -> Result<Exit, Error> {
     Ok(Exit::Done)
 }
 
-fn view(it: &Dataset) -> serde_json::Value {
+fn view((it, size): &Sized) -> serde_json::Value {
     let columns: Vec<_> = it.columns.iter().map(|column| json!({ "name": column.name, "type": column.kind })).collect();
     json!({
         "dataset": it.dataset,
@@ -38,21 +48,24 @@ fn view(it: &Dataset) -> serde_json::Value {
         "version": it.version,
         "run_id": it.run_id,
         "published_at": rfc3339(it.at),
+        "rows": size.as_ref().map(|size| size.rows),
+        "bytes": size.as_ref().map(|size| size.bytes),
         "location": it.location,
         "columns": columns,
     })
 }
 
-fn table(datasets: &[Dataset]) -> Table {
+fn table(datasets: &[Sized]) -> Table {
     let now = time::now();
-    let mut table = Table::new(["DATASET", ">VERSION", "PUBLISHED", "RUN", "COLUMNS"]);
-    for it in datasets {
+    let mut table = Table::new(["DATASET", ">VERSION", ">ROWS", ">SIZE", "PUBLISHED", "COLUMNS"]);
+    for (it, size) in datasets {
         let columns: Vec<&str> = it.columns.iter().map(|column| column.name.as_str()).collect();
         table.row([
             it.dataset.as_str().into(),
             it.version.map_or_else(|| "view".to_owned(), |version| version.to_string()).into(),
+            size.as_ref().map(|size| human::count(size.rows)).unwrap_or_default().into(),
+            size.as_ref().map(|size| human::bytes(size.bytes)).unwrap_or_default().into(),
             human::ago(it.at, now).into(),
-            it.run_id.as_str().into(),
             Cell::styled(shortened(&columns.join(", ")), style::DIM),
         ]);
     }

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::io::{self, BufWriter, Write};
 
 use flow::lineage::{Input, Kind};
@@ -93,22 +94,31 @@ fn edges(catalogue: &Catalogue, named: &Named, args: &Args) -> Vec<Edge> {
     edges
 }
 
+/// What decides about all columns alike, such as a filter, is said once.
 fn one_hop(out: &mut impl Write, dataset: &str, columns: &[Shown<'_>]) -> io::Result<()> {
     let (bold, dim) = (style::BOLD, style::DIM);
     writeln!(out, "{bold}{dataset}{bold:#}")?;
+    let indirect = |column: &Shown<'_>| -> BTreeSet<Input> {
+        column.inputs.iter().filter(|input| input.kind == Kind::Indirect).cloned().collect()
+    };
+    let all = columns.iter().map(indirect).reduce(|a, b| &a & &b).unwrap_or_default();
     for column in columns {
         writeln!(out, "  {bold}{}{bold:#} {dim}{}{dim:#}", column.name, column.kind.unwrap_or_default())?;
-        let (direct, indirect): (Vec<&Input>, Vec<&Input>) =
-            column.inputs.iter().partition(|input| input.kind == Kind::Direct);
-        for input in direct {
-            writeln!(out, "    {}.{} {dim}{}{dim:#}", input.dataset, input.column, super::word(input.subtype))?;
-        }
-        for input in indirect {
-            let word = super::word(input.subtype);
-            writeln!(out, "    {dim}{}.{} {word} (indirect){dim:#}", input.dataset, input.column)?;
+        for input in column.inputs.iter().filter(|input| !all.contains(input)) {
+            hop(out, input)?;
         }
     }
-    Ok(())
+    if !all.is_empty() {
+        writeln!(out, "  {dim}every row{dim:#}")?;
+    }
+    all.iter().try_for_each(|input| hop(out, input))
+}
+
+fn hop(out: &mut impl Write, input: &Input) -> io::Result<()> {
+    let dim = style::DIM;
+    let indirect = if input.kind == Kind::Indirect { " (indirect)" } else { "" };
+    let how = format!("{}{indirect}", super::word(input.subtype));
+    writeln!(out, "    {}.{} {dim}{how}{dim:#}", input.dataset, input.column)
 }
 
 fn every_hop(out: &mut impl Write, edges: &[Edge]) -> io::Result<()> {

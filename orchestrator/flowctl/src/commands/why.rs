@@ -45,28 +45,26 @@ pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
         let loaded = store.load(&run_id).await?;
         Ok((Run::replay(Arc::new(loaded.plan), run_id, &loaded.records), loaded.records))
     })?;
-    let (task, word, reasons) = match &args.task {
-        Some(name) => {
-            let id = run.plan().task_id(name).ok_or_else(|| super::unknown_task(run.plan(), name))?;
-            let standing = run.task(id);
-            (
-                Some(name),
-                state::task(standing.state, standing.outcome.is_some_and(|it| it.cached)),
-                of_task(&run, id, &records),
-            )
-        }
-        None => (None, state::run(run.state()), of_run(&run)),
+    let task = args.task.as_deref().map(|name| found(&run, name)).transpose()?;
+    let reasons = match task {
+        Some(id) => of_task(&run, id, &records),
+        None => of_run(&run),
     };
     if cx.json() {
-        let state = match &args.task {
-            Some(_) => json!(run.plan().task_id(args.task.as_deref().unwrap_or_default()).map(|id| run.task(id).state)),
-            None => json!(run.state()),
+        let state = task.map_or_else(|| json!(run.state()), |id| json!(run.task(id).state));
+        print::json(&json!({ "run_id": run.id(), "task": args.task, "state": state, "reasons": reasons }))?;
+    } else {
+        let word = match task.map(|id| run.task(id)) {
+            Some(it) => state::task(it.state, it.attempts, it.outcome.is_some_and(|outcome| outcome.cached)),
+            None => state::run(run.state()),
         };
-        print::json(&json!({ "run_id": run.id(), "task": task, "state": state, "reasons": reasons }))?;
-        return Ok(Exit::Done);
+        text(args.task.as_deref().unwrap_or(run.id()), word, &reasons)?;
     }
-    text(task.map_or(run.id(), String::as_str), word, &reasons)?;
     Ok(Exit::Done)
+}
+
+fn found(run: &Run, name: &str) -> Result<TaskId, Error> {
+    run.plan().task_id(name).ok_or_else(|| super::unknown_task(run.plan(), name))
 }
 
 /// What the core says about the task, then the tries before the last.

@@ -53,7 +53,7 @@ impl Progress {
         let lines: Vec<String> = records.iter().filter_map(|record| self.line(run, record)).collect();
         match &self.bar {
             Some(bar) => {
-                lines.iter().for_each(|line| bar.println(line));
+                lines.iter().for_each(|line| print_above(bar, line));
                 bar.set_position((run.plan().tasks.len() - run.open()) as u64);
                 bar.set_message(self.message(run));
             }
@@ -80,10 +80,14 @@ impl Progress {
         let (good, warn, bad, dim) = (style::GOOD, style::WARN, style::BAD, style::DIM);
         let plain = self.bar.is_none();
         match &record.event {
-            Event::TaskSucceeded { task, outcome, .. } => {
+            Event::TaskSucceeded { task, attempt, outcome } => {
                 self.rows += outcome.rows_out.unwrap_or_default();
                 let id = run.plan().task_id(task)?;
-                let word = if outcome.cached { "cached" } else { "done" };
+                let word = match (attempt, outcome.cached) {
+                    (0, _) => "adopted",
+                    (_, true) => "cached",
+                    (_, false) => "done",
+                };
                 let shown = plain && !run.plan().tasks[id].is_noop();
                 shown.then(|| format!("  {good}{word:9}{good:#} {task} {dim}{}{dim:#}", details(run, id)))
             }
@@ -123,7 +127,7 @@ impl Progress {
 
     fn say(&self, text: &str) {
         match &self.bar {
-            Some(bar) => bar.println(text),
+            Some(bar) => print_above(bar, text),
             None => super::note(text),
         }
     }
@@ -158,6 +162,14 @@ impl Progress {
             Err(Error::Pipe) | Ok(()) => Ok(()),
             Err(other) => Err(other),
         }
+    }
+}
+
+/// The live display writes to the terminal itself, so that nobody else takes colours out.
+fn print_above(bar: &ProgressBar, text: &str) {
+    match anstream::AutoStream::choice(&io::stderr()) {
+        anstream::ColorChoice::Never => bar.println(anstream::adapter::strip_str(text).to_string()),
+        _ => bar.println(text),
     }
 }
 

@@ -6,12 +6,15 @@ use flow::run::TaskState;
 use flow::spec::Severity;
 use flow::view::{Show, Task};
 use flow::wire::CheckResult;
+use serde_json::{Map, Value};
 
 use super::table::{Cell, Table};
 use super::{human, state, style, time};
 
 /// Above this many tasks, those that went as they should are counted, not listed.
 const LISTED_MAX: usize = 200;
+/// How many characters of an example row are shown.
+const SAMPLE_WIDTH: usize = 100;
 
 /// Writes the summary that ends `run` and is `show`.
 pub fn write(out: &mut impl Write, show: &Show) -> io::Result<()> {
@@ -19,6 +22,7 @@ pub fn write(out: &mut impl Write, show: &Show) -> io::Result<()> {
     for task in &show.tasks {
         troubles(out, task)?;
     }
+    artifacts(out, &show.tasks)?;
     let head = &show.head;
     let (word, colour) = state::run(head.state);
     let took = time::took(instant(&head.started_at), instant(&head.finished_at));
@@ -36,7 +40,7 @@ fn tasks(out: &mut impl Write, tasks: &[Task]) -> io::Result<()> {
     let went_well = |task: &Task| task.state == TaskState::Succeeded && task.checks.iter().all(|check| check.passed);
     let few = tasks.len() <= LISTED_MAX;
     for task in tasks.iter().filter(|task| few || !went_well(task)).take(LISTED_MAX) {
-        let (word, colour) = state::task(task.state, task.cached);
+        let (word, colour) = state::task(task.state, task.attempts, task.cached);
         let took =
             task.finished_at.as_ref().and_then(|_| time::took(instant(&task.started_at), instant(&task.finished_at)));
         table.row([
@@ -72,9 +76,9 @@ fn note(task: &Task) -> Cell {
     Cell::styled(format!("{tries}{skipped}"), style::DIM)
 }
 
-/// Why the task failed or is tried again, its checks that did not pass, the files it left.
+/// Why the task failed or is tried again, and its checks that did not pass.
 fn troubles(out: &mut impl Write, task: &Task) -> io::Result<()> {
-    let (bad, bold, dim) = (style::BAD, style::BOLD, style::DIM);
+    let (bad, bold) = (style::BAD, style::BOLD);
     if let Some(error) = task.error.as_ref().filter(|_| task.state != TaskState::Skipped) {
         writeln!(out, "\n{bad}{}{bad:#}: {error}", task.name)?;
     }
@@ -87,25 +91,58 @@ fn troubles(out: &mut impl Write, task: &Task) -> io::Result<()> {
         writeln!(out, "\n{colour}{word}{colour:#}: {bold}{}{bold:#}: {} ({count})", task.name, check.name)?;
         samples(out, check)?;
     }
-    for (name, path) in &task.artifacts {
-        writeln!(out, "\n{dim}{}: {name}{dim:#} {path}", task.name)?;
-    }
     Ok(())
+}
+
+/// The files that tasks left, by what they are called.
+fn artifacts(out: &mut impl Write, tasks: &[Task]) -> io::Result<()> {
+    let mut table = Table::new(["TASK", "ARTIFACT", "FILE"]);
+    for task in tasks {
+        let row = |(name, path): (&String, &String)| [task.name.as_str().into(), name.into(), path.into()];
+        task.artifacts.iter().for_each(|artifact| table.row(row(artifact)));
+    }
+    if table.is_empty() {
+        return Ok(());
+    }
+    writeln!(out)?;
+    table.write(out, "  ")
 }
 
 fn samples(out: &mut impl Write, check: &CheckResult) -> io::Result<()> {
     let Some(first) = check.samples.first() else { return Ok(()) };
-    let mut table = Table::new(first.keys().map(String::as_str));
+    let is_checked = |name: &str| check.columns.iter().any(|column| column == name);
+    let (checked, rest): (Vec<&str>, Vec<&str>) = first.keys().map(String::as_str).partition(|name| is_checked(name));
+    let names = fitting(&check.samples, checked.into_iter().chain(rest).collect());
+    let hidden = first.len() - names.len();
+    let more = format!("+{hidden} more");
+    let mut table = Table::new(names.iter().copied().chain((hidden > 0).then_some(more.as_str())));
     for row in &check.samples {
-        table.row(first.keys().map(|key| Cell::from(value(row.get(key)))));
+        let dots = (hidden > 0).then(|| Cell::styled("…", style::DIM));
+        table.row(names.iter().map(|name| Cell::from(value(row.get(*name)))).chain(dots));
     }
     table.write(out, "    ")
 }
 
-fn value(value: Option<&serde_json::Value>) -> String {
+/// As many columns as a terminal shows on one line; one at least.
+fn fitting<'a>(rows: &[Map<String, Value>], mut names: Vec<&'a str>) -> Vec<&'a str> {
+    let width = |name: &&str| {
+        let values = rows.iter().map(|row| value(row.get(*name)).chars().count());
+        values.chain([name.len()]).max().unwrap_or(0) + 2
+    };
+    let mut total = 0;
+    let fit = names.iter().take_while(|name| {
+        total += width(name);
+        total <= SAMPLE_WIDTH
+    });
+    let fit = fit.count().max(1);
+    names.truncate(fit);
+    names
+}
+
+fn value(value: Option<&Value>) -> String {
     match value {
-        None | Some(serde_json::Value::Null) => "NULL".to_owned(),
-        Some(serde_json::Value::String(text)) => text.clone(),
+        None | Some(Value::Null) => "NULL".to_owned(),
+        Some(Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),
     }
 }

@@ -22,9 +22,10 @@ pub fn run(state: RunState) -> (&'static str, Style) {
     }
 }
 
-/// The word of a task's state and its colour. A task that had nothing to do is `cached`.
-pub fn task(state: TaskState, cached: bool) -> (&'static str, Style) {
+/// The word of a task's state and its colour. A success without an attempt was `adopted`, one without work is `cached`.
+pub fn task(state: TaskState, attempts: u32, cached: bool) -> (&'static str, Style) {
     match state {
+        TaskState::Succeeded if attempts == 0 => ("adopted", style::GOOD),
         TaskState::Waiting => ("waiting", style::DIM),
         TaskState::Ready => ("ready", style::DIM),
         TaskState::Running => ("running", style::BUSY),

@@ -41,7 +41,8 @@ impl<T: AsRef<str>> From<T> for Cell {
 impl Table {
     /// A head that starts with `>` heads a column of numbers.
     pub fn new<'h>(heads: impl IntoIterator<Item = &'h str>) -> Self {
-        let head = |text: &str| Head { text: text.trim_start_matches('>').to_owned(), right: text.starts_with('>') };
+        let head =
+            |text: &str| Head { text: text.strip_prefix('>').unwrap_or(text).to_owned(), right: text.starts_with('>') };
         Table { heads: heads.into_iter().map(head).collect(), rows: vec![] }
     }
 
