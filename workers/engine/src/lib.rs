@@ -7,7 +7,6 @@ mod audit;
 pub mod canonical;
 mod catalogue;
 mod condition;
-mod csv;
 mod durable;
 mod engine;
 mod error;
@@ -27,6 +26,7 @@ mod source;
 pub mod spans;
 mod sql;
 mod stage;
+mod textfile;
 mod types;
 mod typing;
 

@@ -5,12 +5,8 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
-use datafusion::common::config::CsvOptions;
 use datafusion::datasource::file_format::FileFormat;
 use datafusion::datasource::file_format::avro::AvroFormat;
-use datafusion::datasource::file_format::csv::CsvFormat;
-use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
-use datafusion::datasource::file_format::json::JsonFormat;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
 use datafusion::execution::object_store::ObjectStoreUrl;
@@ -20,13 +16,10 @@ use flow::plan::{Column, Source};
 use flow::spec::Format;
 use flow::wire::{Failure, PinnedFile};
 
-use crate::csv::CsvTable;
 use crate::error::{failure, text};
 use crate::memory::Memory;
+use crate::textfile::{self, TextFiles};
 use crate::{Engine, session, types};
-
-/// Types are inferred from at most this much of the files' text.
-const INFERRED_BYTES_MAX: u64 = 64 << 20;
 
 /// What is wrong with a source, and with which of its keys.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,9 +57,9 @@ impl Engine {
         if let Some(columns) = note.as_ref().and_then(|note| self.memory.recall(note)) {
             return Ok(columns);
         }
-        let inferred = self.infer_schema(source, &files).await.map_err(|error| {
+        let inferred = self.infer_schema(source, &files).await.map_err(|message| {
             let hint = "see whether the file is complete and of the format that `format` says";
-            problem(codes::SOURCE_UNREADABLE, format!("`{}` cannot be read: {}", source.path, text(&error)), hint)
+            problem(codes::SOURCE_UNREADABLE, message, hint)
         })?;
         if inferred.fields().is_empty() {
             let hint = "give it a header line, or set `columns` with `strict = true`";
@@ -80,14 +73,21 @@ impl Engine {
         Ok(columns)
     }
 
-    async fn infer_schema(&self, source: &Source, files: &[PathBuf]) -> datafusion::error::Result<SchemaRef> {
+    async fn infer_schema(&self, source: &Source, files: &[PathBuf]) -> Result<Schema, String> {
+        let Some(format) = binary_format(source.format) else {
+            let (source, files) = (source.clone(), files.to_vec());
+            let inferred = tokio::task::spawn_blocking(move || textfile::infer(&source, &files)).await;
+            return inferred.map_err(|error| error.to_string())?;
+        };
+        let unreadable = |error| format!("`{}` cannot be read: {}", source.path, text(&error));
         let store: Arc<dyn object_store::ObjectStore> = Arc::new(object_store::local::LocalFileSystem::new());
         let mut objects = vec![];
         for file in files {
-            objects.push(store.head(&object_store::path::Path::from_absolute_path(file)?).await?);
+            let path = object_store::path::Path::from_absolute_path(file).map_err(|error| unreadable(error.into()))?;
+            objects.push(store.head(&path).await.map_err(|error| unreadable(error.into()))?);
         }
-        let rows_max = rows_to_infer(files);
-        format(source, files, rows_max).infer_schema(self.state.as_ref(), &store, &objects).await
+        let schema = format.infer_schema(self.state.as_ref(), &store, &objects).await.map_err(unreadable)?;
+        Ok(schema.as_ref().clone())
     }
 
     async fn delta_columns(&self, source: &Source) -> Result<Vec<Column>, SourceProblem> {
@@ -114,16 +114,20 @@ impl Engine {
         }
         let schema = self.schema(session::pairs(&source.columns)).map_err(Failure::user)?;
         let files: Vec<PathBuf> = pinned.iter().map(|file| PathBuf::from(&file.path)).collect();
-        match source.format {
-            Format::Csv => Ok(Arc::new(CsvTable::new(source, files, schema).map_err(failure)?)),
-            _ => listing(source, &files, schema).map_err(failure),
-        }
+        listing(source, files, schema).map_err(failure)
     }
 }
 
 /// A table over exactly these files.
-fn listing(source: &Source, files: &[PathBuf], schema: SchemaRef) -> datafusion::error::Result<Arc<dyn TableProvider>> {
-    let options = ListingOptions::new(format(source, files, 0)).with_file_extension("");
+fn listing(
+    source: &Source,
+    files: Vec<PathBuf>,
+    schema: SchemaRef,
+) -> datafusion::error::Result<Arc<dyn TableProvider>> {
+    let Some(format) = binary_format(source.format) else {
+        return Ok(Arc::new(TextFiles::new(source, files, schema)));
+    };
+    let options = ListingOptions::new(format).with_file_extension("");
     let urls = files.iter().map(|file| {
         let path = object_store::path::Path::from_absolute_path(file)?;
         ListingTableUrl::parse(format!("{}{path}", ObjectStoreUrl::local_filesystem().as_str()))
@@ -131,6 +135,15 @@ fn listing(source: &Source, files: &[PathBuf], schema: SchemaRef) -> datafusion:
     let urls = urls.collect::<Result<Vec<_>, _>>()?;
     let config = ListingTableConfig::new_with_multi_paths(urls).with_listing_options(options).with_schema(schema);
     Ok(Arc::new(ListingTable::try_new(config)?))
+}
+
+/// The reader of files that are not text.
+fn binary_format(format: Format) -> Option<Arc<dyn FileFormat>> {
+    match format {
+        Format::Csv | Format::Json => None,
+        Format::Avro => Some(Arc::new(AvroFormat)),
+        Format::Parquet | Format::Delta => Some(Arc::new(ParquetFormat::default())),
+    }
 }
 
 async fn open_delta(path: &str, version: Option<u64>) -> Result<deltalake::DeltaTable, Failure> {
@@ -195,63 +208,6 @@ fn near_file(path: &Path) -> String {
         true => format!("the folder `{}` is empty", folder.display()),
         false => format!("`{}` holds {}{more}", folder.display(), shown.join(", ")),
     }
-}
-
-/// The reader of a source's files. `rows_max` bounds what types are inferred from.
-fn format(source: &Source, files: &[PathBuf], rows_max: usize) -> Arc<dyn FileFormat> {
-    let compression = files.first().map_or(FileCompressionType::UNCOMPRESSED, |file| compression(file));
-    match source.format {
-        Format::Csv => {
-            let options = CsvOptions::default()
-                .with_has_header(source.header)
-                .with_delimiter(source.delimiter)
-                .with_newlines_in_values(true);
-            let format = CsvFormat::default()
-                .with_options(options)
-                .with_null_regex(null_pattern(source))
-                .with_schema_infer_max_rec(rows_max)
-                .with_file_compression_type(compression);
-            Arc::new(format)
-        }
-        Format::Json => {
-            let format =
-                JsonFormat::default().with_schema_infer_max_rec(rows_max).with_file_compression_type(compression);
-            Arc::new(format)
-        }
-        Format::Avro => Arc::new(AvroFormat),
-        Format::Parquet | Format::Delta => Arc::new(ParquetFormat::default()),
-    }
-}
-
-/// The texts that stand for NULL; an empty one always does.
-pub(crate) fn null_pattern(source: &Source) -> Option<String> {
-    let nulls: Vec<String> = source.null.iter().map(|text| regex::escape(text)).collect();
-    (!nulls.is_empty()).then(|| format!("^(|{})$", nulls.join("|")))
-}
-
-pub(crate) fn compression(file: &Path) -> FileCompressionType {
-    match file.extension().and_then(|extension| extension.to_str()) {
-        Some("gz") => FileCompressionType::GZIP,
-        Some("bz2") => FileCompressionType::BZIP2,
-        Some("zst") => FileCompressionType::ZSTD,
-        Some("xz") => FileCompressionType::XZ,
-        _ => FileCompressionType::UNCOMPRESSED,
-    }
-}
-
-/// Every row while the files are small; beyond that as many as the first part holds.
-fn rows_to_infer(files: &[PathBuf]) -> usize {
-    let bytes: u64 = files.iter().filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum();
-    if bytes <= INFERRED_BYTES_MAX {
-        return usize::MAX;
-    }
-    let sample = files.first().and_then(|file| {
-        let mut start = vec![0; 1 << 16];
-        let read = std::io::Read::read(&mut std::fs::File::open(file).ok()?, &mut start).ok()?;
-        Some(start[..read].iter().filter(|byte| **byte == b'\n').count() as u64)
-    });
-    let rows_in_sample = sample.unwrap_or(0).max(1);
-    usize::try_from(INFERRED_BYTES_MAX / (1 << 16) * rows_in_sample).unwrap_or(usize::MAX)
 }
 
 /// The type that a column is read as: of what was inferred, what a table can hold.
