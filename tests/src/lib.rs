@@ -1,5 +1,6 @@
 //! What the tests from outside share: the binary, a home of its own for it, and the outside world's readers.
 
+pub mod golden;
 pub mod lesson;
 pub mod outside;
 

@@ -126,6 +126,10 @@ impl Session {
                 let provider = futures::FutureExt::now_or_never(schema.table(&table)).and_then(Result::ok).flatten();
                 let columns = provider
                     .map(|provider| provider.schema().fields().iter().map(|field| field.name().clone()).collect());
+                // `flow.table` only says again what the bare name says, where both are there.
+                if schema_name != SCHEMA && known_bare(&self.catalog, &table) {
+                    continue;
+                }
                 let name = if schema_name == SCHEMA { table } else { format!("{schema_name}.{table}") };
                 known.tables.insert(name, columns.unwrap_or_default());
             }
@@ -135,6 +139,10 @@ impl Session {
         known.functions.sort();
         known
     }
+}
+
+fn known_bare(catalog: &MemoryCatalogProvider, table: &str) -> bool {
+    catalog.schema(SCHEMA).is_some_and(|schema| schema.table_exist(table))
 }
 
 /// Columns of the flow file as name and type.

@@ -104,6 +104,7 @@ async fn the_environment_is_complete() {
         .texts()
         .iter()
         .filter_map(|line| line.split_once('='))
+        .filter(|(name, _)| !name.starts_with("FLOWCTL_TEST_"))
         .filter(|(name, _)| name.starts_with("FLOWCTL_") || *name == "TRACEPARENT")
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();

@@ -1,0 +1,2 @@
+select id,
+  amout from sales
