@@ -162,14 +162,17 @@ impl Engine {
                 table.last_commit(latest, |mark| mark.identity == identity, |mark| mark.mode != mode).await?
             }
         };
-        let Some((version, mark)) = found.and_then(|commit| Some((commit.version, commit.mark?))) else {
+        let Some(found) = found else { return Ok(None) };
+        let Some(mark) = found.mark.as_ref().filter(|mark| mark.fingerprint.as_ref() == Some(fingerprint)) else {
             return Ok(None);
         };
-        if mark.fingerprint.as_ref() != Some(fingerprint) {
+        if mode == Mode::ReplaceWhere && found.version < latest && !self.stands(publish, &table, latest, &found).await?
+        {
             return Ok(None);
         }
+        let version = found.version;
         let version = if mode == Mode::Overwrite { version } else { latest };
-        Ok(Some(Outcome { cached: true, ..outcome(&table, version, &mark) }))
+        Ok(Some(Outcome { cached: true, ..outcome(&table, version, mark) }))
     }
 
     /// What an earlier attempt of the same task of the same run committed before its report was lost.

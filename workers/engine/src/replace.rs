@@ -1,6 +1,6 @@
 //! Which files a publish takes away: none, all, those of the same identity, those of the same partitions.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 
 use datafusion::logical_expr::{JoinType, LogicalPlanBuilder};
 use datafusion::prelude::{DataFrame, Expr};
@@ -13,7 +13,7 @@ use flow::wire::Failure;
 use crate::Engine;
 use crate::error::{delta, failure};
 use crate::lake::Table;
-use crate::log::Mark;
+use crate::log::{Commit, Mark};
 use crate::publish::{Identity, Publish};
 use crate::session::Session;
 use crate::stage::{self, Staged};
@@ -45,6 +45,7 @@ impl Engine {
     ) -> Result<Change, Failure> {
         let partition_by = publish.output.partition_by.clone();
         let Some(latest) = table.latest().await? else {
+            all_match(session, table, staged, publish).await?;
             let header = new_header(staged, &partition_by)?;
             return Ok(Change { header, partition_by, ..Change::default() });
         };
@@ -62,7 +63,10 @@ impl Engine {
                 }
                 same_partitions(&active, staged)
             }
-            Mode::ReplaceWhere => self.rewrite_where(session, table, &opened, &active, publish, &mut change).await?,
+            Mode::ReplaceWhere => {
+                all_match(session, table, staged, publish).await?;
+                self.rewrite_where(session, table, &opened, &active, publish, &mut change).await?
+            }
             Mode::Merge => self.rewrite_merge(session, table, &opened, &active, staged, publish, &mut change).await?,
         };
         change.kept = active.iter().map(|add| &add.path).filter(|path| !going.contains(*path)).cloned().collect();
@@ -81,6 +85,31 @@ impl Engine {
         let mine = |mark: &Mark| mark.identity == identity;
         let found = table.last_commit(latest, mine, |mark| mark.mode != Mode::Append).await?;
         Ok(found.map(|commit| commit.adds.into_iter().collect()).unwrap_or_default())
+    }
+
+    /// Whether what a replace_where published still is all there is of what it replaces, whatever came later.
+    pub(crate) async fn stands(
+        &self,
+        publish: &Publish<'_>,
+        table: &Table,
+        latest: u64,
+        published: &Commit,
+    ) -> Result<bool, Failure> {
+        let opened = table.open(latest).await?;
+        let active = active_files(&opened)?;
+        let (mine, others): (Vec<&Add>, Vec<&Add>) = active.iter().partition(|add| published.adds.contains(&add.path));
+        if mine.len() < published.adds.len() {
+            return Ok(false);
+        }
+        if let Some(predicate) = &publish.predicate {
+            let session = self.session();
+            let name = &publish.assignment.plan.tasks[publish.assignment.task].name;
+            session.add(name, table.provider(latest).await?);
+            let rows = session.frame(&predicate.replaced).await?.count().await.map_err(failure)? as u64;
+            return Ok(published.mark.as_ref().is_some_and(|mark| mark.rows == rows));
+        }
+        let partitions: HashSet<_> = mine.iter().map(|add| partition(add)).collect();
+        Ok(!others.iter().any(|add| partitions.contains(&partition(add))))
     }
 
     /// replace_where: rows of touched files that do not match stay, in new files.
@@ -317,11 +346,13 @@ fn active_files(opened: &DeltaTable) -> Result<Vec<Add>, Failure> {
 
 /// The active files in partitions that the output has rows for.
 fn same_partitions(active: &[Add], staged: &Staged) -> HashSet<String> {
-    let key = |values: &HashMap<String, Option<String>>| -> BTreeSet<(String, Option<String>)> {
-        values.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
-    };
-    let present: HashSet<_> = staged.adds.iter().map(|add| key(&add.partition_values)).collect();
-    active.iter().filter(|add| present.contains(&key(&add.partition_values))).map(|add| add.path.clone()).collect()
+    let present: HashSet<_> = staged.adds.iter().map(partition).collect();
+    active.iter().filter(|add| present.contains(&partition(add))).map(|add| add.path.clone()).collect()
+}
+
+/// The partition that a file belongs to.
+fn partition(add: &Add) -> BTreeSet<(String, Option<String>)> {
+    add.partition_values.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 fn remove(add: &Add) -> Remove {
@@ -359,6 +390,18 @@ fn join(target: DataFrame, source: DataFrame, keys: &[&str], kind: JoinType) -> 
     let source =
         source.select(keys.iter().copied().map(datafusion::prelude::ident).collect::<Vec<Expr>>())?.alias("source")?;
     target.join(source, kind, keys, keys, None)
+}
+
+/// Rows that a replace_where would not replace itself the next time must not be published by it.
+async fn all_match(session: &Session, table: &Table, staged: &Staged, publish: &Publish<'_>) -> Result<(), Failure> {
+    let Some(predicate) = &publish.predicate else { return Ok(()) };
+    session.add(&publish.assignment.plan.tasks[publish.assignment.task].name, staged.view(table)?);
+    let misses = session.frame(&predicate.kept).await?.count().await.map_err(failure)?;
+    if misses == 0 {
+        return Ok(());
+    }
+    let text = publish.output.predicate.as_deref().unwrap_or_default();
+    Err(Failure::user(format!("{misses} rows of the output do not match `where = \"{text}\"`; filter them in the SQL")))
 }
 
 async fn one_row_a_key(source: &DataFrame, keys: &[&str]) -> Result<(), Failure> {

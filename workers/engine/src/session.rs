@@ -39,6 +39,8 @@ impl Engine {
         list.register_catalog(CATALOG.into(), catalog.clone());
         let mut state = self.state.as_ref().clone();
         state.register_catalog_list(list);
+        // What `now()` stands for in this session's queries.
+        state.mark_start_execution();
         Session { engine: self.clone(), state, catalog }
     }
 

@@ -95,6 +95,45 @@ async fn replace_where_replaces_the_partitions_of_the_output_or_the_rows_of_its_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn parameters_that_go_a_b_a_show_the_data_of_a_again() {
+    let head = "name = \"shop\"\n[params]\ntimes = { type = \"int\", default = 1 }\nshop = { type = \"string\", default = \"a\" }\n[sources.sales]\npath = \"sales.csv\"\n";
+    for output in [
+        "mode = \"overwrite\"",
+        "mode = \"replace_where\", where = \"shop = $shop\"",
+        "mode = \"replace_where\", partition_by = [\"shop\"]",
+    ] {
+        let flow = format!(
+            "{head}[tasks.t]\nsql = \"select shop, amount * $times as amount from sales where shop = $shop\"\noutput = {{ {output} }}"
+        );
+        let mut fresh = Lab::new();
+        fresh.write("sales.csv", SALES);
+        for (times, sum) in [("1", 40), ("2", 80), ("1", 40)] {
+            let endings = fresh.run(&flow, &[("times", times)]).await;
+            assert!(!outcome(&endings, "t").cached, "{output}");
+            assert_eq!(
+                fresh.query("select sum(amount) as s from shop.t where shop = 'a'").await,
+                format!("s\n{sum}\n"),
+                "{output}"
+            );
+        }
+        if output.contains("replace_where") {
+            fresh.run(&flow, &[("shop", "b")]).await;
+            let again = fresh.run(&flow, &[]).await;
+            assert!(outcome(&again, "t").cached, "the rows of b are beside those of a: {output}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn now_is_a_time_and_never_cached() {
+    let mut lab = Lab::new();
+    let flow = "name = \"shop\"\n[tasks.t]\nsql = \"select now() > timestamp '2024-01-01' as late\"";
+    lab.run(flow, &[]).await;
+    assert_eq!(lab.query("select late from shop.t").await, "late\ntrue\n");
+    assert!(!outcome(&lab.run(flow, &[]).await, "t").cached);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_merge_updates_and_inserts_by_key() {
     let mut lab = Lab::new();
     let flow = flow(
