@@ -94,7 +94,8 @@ fn default_slots() -> usize {
 }
 
 fn absolute_store(store: &str, base: &Path) -> String {
-    if store.starts_with("postgres://") || store.starts_with("postgresql://") {
+    // Of a scheme that it does not know, the store says so: as a path its password would be shown.
+    if store.contains("://") && !store.starts_with("sqlite:") {
         return store.to_owned();
     }
     let path = store.strip_prefix("sqlite:").unwrap_or(store);
