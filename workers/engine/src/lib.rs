@@ -12,6 +12,7 @@ mod engine;
 mod error;
 mod export;
 mod fsck;
+mod header;
 mod lake;
 pub mod lineage;
 mod log;
