@@ -30,11 +30,13 @@ pub fn compare(folder: &str, diagnose: impl Fn(&Path, &str) -> Vec<Diagnostic>) 
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// `E203 4:7-4:12 message | hint`
+/// `E203 4:7-4:12 message | hint`, the place with its file before it where that is not the flow.
 fn line(diagnostic: &Diagnostic, lines: &Lines) -> String {
+    let other = diagnostic.elsewhere.as_ref().map(|other| (format!("{}:", other.path), Lines::new(&other.text)));
+    let (file, lines) = other.as_ref().map_or(("", lines), |(path, lines)| (path.as_str(), lines));
     let (start, end) = (lines.position(diagnostic.span.start), lines.position(diagnostic.span.end));
     let hint = diagnostic.hint.as_ref().map(|hint| format!(" | {hint}")).unwrap_or_default();
-    let place = format!("{}:{}-{}:{}", start.line, start.column, end.line, end.column);
+    let place = format!("{file}{}:{}-{}:{}", start.line, start.column, end.line, end.column);
     format!("{} {place} {}{hint}\n", diagnostic.code, diagnostic.message)
 }
 

@@ -104,7 +104,6 @@ codes! {
     SOURCE_OPTION = "E706" "a source option that does not fit";
     SOURCE_TYPE = "E707" "a source's data contradicts its declared type";
 
-    VOLATILE = "W501" "a result that changes by itself";
 }
 
 /// The entry of `code`, in any case.

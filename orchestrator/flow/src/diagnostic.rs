@@ -1,6 +1,7 @@
 //! What is wrong with a flow, where, and what to do about it.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -17,6 +18,16 @@ pub enum Severity {
     Warning,
 }
 
+/// A text that a flow file names, such as a task's `sql_file`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OtherText {
+    /// As the user would open it.
+    pub path: String,
+    pub text: String,
+    /// Where the flow file names it.
+    pub named: Span,
+}
+
 /// One mistake in a flow. Its `message` is a lowercase fragment that states the fact, its `hint` says
 /// what to do (the near miss, the path of the cycle, the columns that do exist).
 #[derive(Clone, Debug, PartialEq)]
@@ -29,8 +40,10 @@ pub struct Diagnostic {
     pub message: String,
     /// What to do, if there is something to say.
     pub hint: Option<String>,
-    /// Where, in the text of the flow file.
+    /// Where, in the text of the flow file or in that of `elsewhere`.
     pub span: Span,
+    /// The text that the place is in, if that is not the flow file.
+    pub elsewhere: Option<Arc<OtherText>>,
     /// The task that the mistake is in, if it is in one.
     pub task: Option<String>,
     /// The source that the mistake is in, if it is in one.
@@ -41,7 +54,16 @@ impl Diagnostic {
     /// An error at `span` of the flow file.
     pub fn error(code: &'static str, span: Span, message: impl Into<String>) -> Self {
         let message = one_line(message.into());
-        Diagnostic { code, severity: Severity::Error, message, hint: None, span, task: None, source: None }
+        Diagnostic {
+            code,
+            severity: Severity::Error,
+            message,
+            hint: None,
+            span,
+            elsewhere: None,
+            task: None,
+            source: None,
+        }
     }
 
     /// A warning at `span` of the flow file.
@@ -77,13 +99,29 @@ impl Diagnostic {
         self
     }
 
+    /// Says that the place is in another text than the flow file's.
+    #[must_use]
+    pub fn elsewhere(mut self, text: OtherText) -> Self {
+        self.elsewhere = Some(Arc::new(text));
+        self
+    }
+
+    /// Sorts by place in the flow file; what is elsewhere stands where the other text is named.
+    pub fn order(&self) -> (usize, usize, usize) {
+        let at = self.elsewhere.as_ref().map_or(self.span.start, |other| other.named.start);
+        (at, self.span.start, self.span.end)
+    }
+
     /// Whether the flow does not compile because of it.
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
     }
 
-    /// The entry of `check --json`, with `file` as it was given and `lines` made of its text.
+    /// The entry of `check --json`, with `file` as it was given and `lines` made of its text. A mistake elsewhere
+    /// names the other file.
     pub fn json(&self, file: &str, lines: &Lines) -> serde_json::Value {
+        let other = self.elsewhere.as_ref().map(|other| (other.path.as_str(), Lines::new(&other.text)));
+        let (file, lines) = other.as_ref().map_or((file, lines), |(path, lines)| (*path, lines));
         let (start, end) = (lines.position(self.span.start), lines.position(self.span.end.max(self.span.start)));
         serde_json::json!({
             "code": self.code,

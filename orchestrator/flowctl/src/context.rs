@@ -8,12 +8,16 @@ use engine::Engine;
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 use store::Store;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::cli::Global;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::settings::Settings;
+
+/// The stack of every thread that may plan a query. Planning recurses as deeply as the query nests, see
+/// [`engine::DEPTH_MAX`]; memory is taken only where the stack is used.
+pub const STACK_BYTES: usize = 64 << 20;
 
 pub struct Context {
     pub global: Global,
@@ -45,10 +49,16 @@ impl Context {
     /// Opens the store if there is one: looking at nothing leaves nothing behind.
     pub async fn store_if_any(&self) -> Result<Option<Store>, Error> {
         let setting = &self.settings()?.store;
-        match setting.strip_prefix("sqlite:") {
-            Some(path) if !Path::new(path).exists() => Ok(None),
-            _ => Ok(Some(Store::open(setting).await?)),
+        if let Some(path) = setting.strip_prefix("sqlite:") {
+            let there = Path::new(path).try_exists().map_err(|error| {
+                Error::new(Exit::Unreachable, format!("failed to open the store at {path}: {error}"))
+                    .hint("--store, FLOWCTL_STORE or `store` in flowctl.toml say where it is")
+            })?;
+            if !there {
+                return Ok(None);
+            }
         }
+        Ok(Some(Store::open(setting).await?))
     }
 
     /// Opens the store that must be there, because the command asks for something in it.
@@ -91,10 +101,22 @@ impl Context {
 
     /// Runs what keeps all cores busy.
     pub fn block_on_all<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        let runtime = runtime(&mut Builder::new_multi_thread())?;
-        let done = runtime.block_on(work);
+        let cores = runtime(&mut Builder::new_multi_thread())?;
+        let done = cores.block_on(work);
         // Reads that nobody waits for any more must not hold up the end.
-        runtime.shutdown_background();
+        cores.shutdown_background();
+        done
+    }
+
+    /// Runs what decides on this thread, which stays free for signals, leases and reports, however busy the cores
+    /// are with what it hands to the runtime that it is given.
+    pub fn block_on_deciding<T, F>(&self, work: impl FnOnce(Handle) -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let cores = runtime(&mut Builder::new_multi_thread())?;
+        let done = self.block_on(work(cores.handle().clone()));
+        cores.shutdown_background();
         done
     }
 }
@@ -111,5 +133,5 @@ fn sweep(spill: &Path) {
 
 fn runtime(builder: &mut Builder) -> Result<Runtime, Error> {
     let told = |error| Error::new(Exit::Unreachable, format!("failed to start: {error}"));
-    builder.enable_all().build().map_err(told)
+    builder.enable_all().thread_stack_size(STACK_BYTES).build().map_err(told)
 }

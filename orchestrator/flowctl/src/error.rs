@@ -1,5 +1,6 @@
 //! What a command failed with, as the user reads it.
 
+use std::any::Any;
 use std::io::{self, Write};
 
 use anstream::stderr;
@@ -32,6 +33,13 @@ impl Error {
 
     pub fn not_found(message: impl Into<String>) -> Self {
         Error::new(Exit::NotFound, message)
+    }
+
+    /// A panic that nobody caught.
+    pub fn internal(panic: &(dyn Any + Send)) -> Self {
+        let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+        Error::new(Exit::Failed, format!("internal error: {}; this is a bug in flowctl", text.unwrap_or("no message")))
+            .hint("`-vv` shows where it happened")
     }
 
     #[must_use]

@@ -2,6 +2,7 @@
 //!
 //! It is the same driver and the same worker that a service has, over channels instead of HTTP.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,10 @@ use flow::wire::{Ending, Failure, Outcome, Pins, Whose};
 use server::local::Slots;
 use server::{Clock, NewRun, Seat};
 use store::{Origin, Store};
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinError, JoinHandle};
+use tokio::time::timeout;
 use worker::{Claim, Line, Link};
 
 use crate::context::Context;
@@ -21,12 +25,14 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::print::progress::Progress;
 use crate::settings::Settings;
-use crate::{interrupt, print};
+use crate::{interrupt, place, print};
 
 /// How many runs of a flow are searched for files that have not changed since.
 const PINS_REMEMBERED: u64 = 8;
 /// Batches of log lines that may wait for the store before attempts have to.
 const LOG_BATCHES: usize = 256;
+/// How long attempts that were given up may hold up the end of the process.
+const WORKERS_LINGER: Duration = Duration::from_secs(1);
 /// How long what a dead process left behind may take to end.
 const LEFTOVERS_GRACE: Duration = Duration::from_secs(5);
 
@@ -57,7 +63,25 @@ pub async fn pin(engine: &Engine, plan: &Plan, store: Option<&Store>) -> Result<
         Some(store) => store.pins(&plan.flow, PINS_REMEMBERED).await?,
         None => Pins::default(),
     };
-    engine.pin(plan, &known).await.map_err(failed)
+    engine.pin(plan, &known).await.map_err(|error| match error {
+        engine::Error::NotFound(message) => Error::not_found(message).hint(match plan.selection {
+            Some(_) => "a `+` before a task's name selects what the task needs, too: `--select +NAME`",
+            None => "run the flow that publishes it first",
+        }),
+        engine::Error::Failed(failure) => failed(failure),
+        error => error.into(),
+    })
+}
+
+/// Whether the lake can be written at all: to learn it from the first task would be late.
+fn ready(settings: &Settings) -> Result<(), Error> {
+    if settings.lake.contains("://") {
+        return Ok(());
+    }
+    place::writable(Path::new(&settings.lake)).map_err(|why| {
+        Error::new(Exit::Unreachable, format!("the lake {} cannot be written: {why}", settings.lake))
+            .hint("--lake, FLOWCTL_LAKE or `lake` in flowctl.toml say where it is")
+    })
 }
 
 /// A failure outside any attempt.
@@ -69,9 +93,10 @@ pub fn failed(failure: Failure) -> Error {
     Error::new(exit, failure.message)
 }
 
-/// Runs to the end and tells how it went.
-pub async fn run(cx: &Context, engine: Engine, store: Store, order: Order) -> Result<Exit, Error> {
+/// Runs to the end, attempts on `cores`, and tells how it went.
+pub async fn run(cx: &Context, cores: Handle, engine: Engine, store: Store, order: Order) -> Result<Exit, Error> {
     let settings = cx.settings()?;
+    ready(settings)?;
     let plan = Arc::new(order.plan);
     let pins = pin(&engine, &plan, Some(&store)).await?;
     let run_id = uuid::Uuid::now_v7().to_string();
@@ -88,7 +113,9 @@ pub async fn run(cx: &Context, engine: Engine, store: Store, order: Order) -> Re
     let store = Arc::new(store);
     let cancel = interrupt::listen(folders(settings).scratch, run_id.clone())?;
     let mut progress = Progress::new(cx.json(), &plan, &run_id);
-    let driven = drive(settings, engine, store.clone(), new, cancel, &mut progress).await;
+    let executor = Arc::new(tasks::Executor::new(engine, folders(settings)));
+    let work = |channel| worker::serve(Arc::new(channel), executor, settings.slots, cores);
+    let driven = drive(settings.slots, work, store.clone(), new, cancel, &mut progress).await;
     progress.finish(order.retry_of);
     let run = driven.map_err(|error| lost(error, &run_id))?;
     progress.summary(&run)?;
@@ -107,31 +134,50 @@ fn lost(error: server::Error, run_id: &str) -> Error {
     }
 }
 
-async fn drive(
-    settings: &Settings,
-    engine: Engine,
+async fn drive<W>(
+    slots: usize,
+    work: impl FnOnce(Channel) -> W,
     store: Arc<Store>,
     new: NewRun,
     cancel: watch::Receiver<Option<String>>,
     progress: &mut Progress,
-) -> Result<Run, server::Error> {
-    let (desk, slots) = server::local::slots(settings.slots);
+) -> Result<Run, server::Error>
+where
+    W: Future<Output = ()> + Send + 'static,
+{
+    let (desk, slots) = server::local::slots(slots);
     let (log, lines) = mpsc::channel(LOG_BATCHES);
     let writer = tokio::spawn(write_logs(store.clone(), new.run_id.clone(), lines));
-    let executor = Arc::new(tasks::Executor::new(engine, folders(settings)));
-    let workers = tokio::spawn(worker::serve(Arc::new(Channel { slots, log }), executor, settings.slots));
+    let workers = tokio::spawn(work(Channel { slots, log }));
     let holder = format!("{}/{}", std::process::id(), new.run_id);
     let clock = Clock::system();
     let mut observer = |run: &Run, records: &[flow::run::Record]| progress.observe(run, records);
     let seat = Seat { journal: &*store, clock: &clock, desk, cancel, observer: &mut observer, holder: &holder };
     let driven = server::drive(new, seat).await;
-    // The driver is gone, so the workers end, and with them the last sender of log lines.
-    for (what, ended) in [("the workers", workers.await), ("the log", writer.await)] {
-        if let Err(error) = ended {
-            tracing::error!("{what} ended badly: {error}");
-        }
-    }
+    settle(workers, writer).await;
     driven
+}
+
+/// The driver is gone, so the workers end, and with them the last sender of log lines. Only an attempt that was
+/// given up and computes on without yielding does not: it ends with this process.
+async fn settle(workers: JoinHandle<()>, writer: JoinHandle<()>) {
+    let log = match timeout(WORKERS_LINGER, workers).await {
+        Ok(ended) => {
+            told("the workers", ended);
+            writer.await
+        }
+        Err(_) => match timeout(WORKERS_LINGER, writer).await {
+            Ok(ended) => ended,
+            Err(_) => return,
+        },
+    };
+    told("the log", log);
+}
+
+fn told(what: &str, ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!("{what} ended badly: {error}");
+    }
 }
 
 /// Where commands find and leave files.

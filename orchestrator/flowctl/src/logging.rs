@@ -21,7 +21,9 @@ pub fn init(verbose: u8) {
                 1 => LevelFilter::INFO,
                 _ => LevelFilter::DEBUG,
             };
-            let ours = Targets::new().with_default(LevelFilter::ERROR).with_targets(OURS.map(|name| (name, level)));
+            // An error of a library is returned to us as well, and told in our words.
+            let others = if verbose == 0 { LevelFilter::OFF } else { LevelFilter::WARN };
+            let ours = Targets::new().with_default(others).with_targets(OURS.map(|name| (name, level)));
             tracing_subscriber::registry().with(lines.with_filter(ours)).init();
         }
     }

@@ -13,13 +13,24 @@ mod flow_file;
 mod interrupt;
 mod local;
 mod logging;
+mod place;
 mod print;
 mod settings;
 
 use std::process::ExitCode;
 
+use crate::error::Error;
+use crate::exit::Exit;
+
 fn main() -> ExitCode {
     // Two libraries bring TLS along; without a default installed first, neither knows whose to use.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    cli::main().into()
+    // Libraries catch some of their own panics, and an attempt's ends that attempt alone: who catches one tells it.
+    std::panic::set_hook(Box::new(|panic| tracing::debug!("{panic}")));
+    let main = std::thread::Builder::new().stack_size(context::STACK_BYTES).spawn(cli::main);
+    match main.map(std::thread::JoinHandle::join) {
+        Ok(Ok(exit)) => exit.into(),
+        Ok(Err(panic)) => Error::internal(panic.as_ref()).report().into(),
+        Err(error) => Error::new(Exit::Unreachable, format!("failed to start: {error}")).report().into(),
+    }
 }

@@ -101,13 +101,3 @@ create table logs (
   body text not null,
   primary key (run_id, line)
 );
-
--- Content hashes of files, good while everything else in the row stands still.
-create table files (
-  path text primary key,
-  device bigint not null,
-  inode bigint not null,
-  size bigint not null,
-  changed_ns bigint not null,
-  hash text not null
-);

@@ -53,28 +53,11 @@ impl Store {
         rows.into_iter().map(version).collect()
     }
 
-    /// The version that each dataset had at an instant; those that had none are left out.
-    pub async fn versions_at(&self, at: Time) -> Result<BTreeMap<String, Version>, Error> {
-        let rows = self.db.read(include_str!("../sql/versions_at.sql"), &[at.into()]).await?;
-        let newest_last = rows.into_iter().map(version).map(|version| version.map(|it| (it.dataset.clone(), it)));
-        newest_last.collect()
-    }
-
     /// A version of a dataset with the lineage it was made by.
     pub async fn lineage(&self, dataset_name: &str, version: u64) -> Result<Option<Dataset>, Error> {
         let args = [dataset_name.into(), version.into()];
         let rows = self.db.read(include_str!("../sql/lineage_version.sql"), &args).await?;
         rows.into_iter().next().map(dataset).transpose()
-    }
-
-    /// The columns of the catalogue, at the newest versions, that read `dataset`.`column`, one hop down.
-    pub async fn readers(&self, dataset: &str, column: &str) -> Result<Vec<(String, Column)>, Error> {
-        let reads = |candidate: &Column| {
-            candidate.inputs.iter().any(|input| input.dataset == dataset && input.column == column)
-        };
-        let all = self.datasets().await?.into_iter();
-        let columns = all.flat_map(|set| set.columns.into_iter().map(move |column| (set.dataset.clone(), column)));
-        Ok(columns.filter(|(_, column)| reads(column)).collect())
     }
 }
 

@@ -8,8 +8,8 @@
 mod append;
 mod datasets;
 mod db;
+mod durations;
 mod error;
-mod files;
 mod fsck;
 mod leases;
 mod logs;
@@ -20,7 +20,6 @@ mod runs;
 
 pub use datasets::{Dataset, Version};
 pub use error::{Error, Kind};
-pub use files::FileHash;
 pub use fsck::Finding;
 pub use logs::{Line, NumberedLine};
 pub use runs::{Created, Head, Loaded, NewRun, Origin};

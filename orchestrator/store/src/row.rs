@@ -99,13 +99,6 @@ impl<'a> Row<'a> {
         }
     }
 
-    pub fn signed(&mut self) -> Result<i64, Error> {
-        match self.cells.next() {
-            Some(Cell::Int(number)) => Ok(number),
-            other => Err(self.wrong(format!("{other:?} where a number belongs"))),
-        }
-    }
-
     pub fn number(&mut self) -> Result<u64, Error> {
         self.number_or_null()?.ok_or_else(|| self.wrong("a null where a number belongs"))
     }

@@ -2,7 +2,7 @@
 
 use flow::run::{Event, RunState};
 use flow::wire::Outcome;
-use store::{FileHash, Kind};
+use store::Kind;
 
 use crate::world::{Driver, World, plan, published, started, succeeded};
 
@@ -10,8 +10,6 @@ crate::on_both!(
     a_published_version_knows_its_run_and_columns,
     a_version_met_again_keeps_its_run,
     an_adopted_version_does_not_hide_a_newer_one,
-    readers_of_a_column_are_found,
-    hashes_of_files_are_remembered,
     durations_are_learned,
 );
 
@@ -41,8 +39,6 @@ async fn a_published_version_knows_its_run_and_columns(world: World) {
     let old = store.lineage("f.a", 0).await.unwrap().unwrap();
     assert_eq!((old.run_id.as_str(), old.columns.len()), ("r1", 2));
     assert_eq!(store.lineage("f.a", 7).await.unwrap(), None);
-    assert_eq!(store.versions_at(newest.at).await.unwrap()["f.a"].run_id, "r2");
-    assert!(store.versions_at(0).await.unwrap().is_empty());
 }
 
 async fn a_version_met_again_keeps_its_run(world: World) {
@@ -64,35 +60,6 @@ async fn an_adopted_version_does_not_hide_a_newer_one(world: World) {
     let newest = &store.datasets().await.unwrap()[0];
     assert_eq!((newest.version, newest.run_id.as_str()), (Some(1), "r2"));
     assert_eq!(store.versions("f.a").await.unwrap()[0].run_id, "r1");
-}
-
-async fn readers_of_a_column_are_found(world: World) {
-    let store = world.open().await;
-    let mut driver = Driver::new(&plan(), "r1");
-    driver.create(&store).await;
-    driver.fact(started("a", 1)).fact(succeeded("a", 1, published("f.a", 0)));
-    driver.fact(started("b", 1)).fact(succeeded("b", 1, published("f.b", 0))).append(&store).await.unwrap();
-    let names = async |dataset, column| {
-        let readers = store.readers(dataset, column).await.unwrap();
-        readers.into_iter().map(|(dataset, column)| format!("{dataset}.{}", column.name)).collect::<Vec<_>>()
-    };
-    assert_eq!(names("raw", "z").await, ["f.a.y"]);
-    assert_eq!(names("f.a", "x").await, ["f.b.x"]);
-    assert_eq!(names("f.a", "y").await, [""; 0]);
-}
-
-async fn hashes_of_files_are_remembered(world: World) {
-    let store = world.open().await;
-    assert_eq!(store.file_hash("/a").await.unwrap(), None);
-    let file = FileHash { path: "/a".into(), device: u64::MAX, inode: 7, size: 9, changed_ns: -5, hash: "h1".into() };
-    store.remember_files(std::slice::from_ref(&file)).await.unwrap();
-    let newer = FileHash { hash: "h2".into(), ..file };
-    store
-        .remember_files(&[newer.clone(), FileHash { path: "/b".into(), ..newer.clone() }, newer.clone()])
-        .await
-        .unwrap();
-    assert_eq!(store.file_hash("/a").await.unwrap(), Some(newer));
-    store.remember_files(&[]).await.unwrap();
 }
 
 async fn durations_are_learned(world: World) {

@@ -126,7 +126,7 @@ impl Session {
 
     /// The rows of a bound query.
     pub(crate) async fn frame(&self, query: &Query) -> Result<DataFrame, Failure> {
-        let plan = self.analyse(query).await.map_err(|problem| Failure::user(problem.message))?;
+        let plan = self.plan_to_run(query).await?;
         Ok(DataFrame::new(self.state.clone(), plan))
     }
 }

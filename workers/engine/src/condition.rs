@@ -11,11 +11,11 @@ use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{self, ExprWithAlias, SetExpr, Statement as SqlStatement};
 use flow::codes;
 
-use crate::Engine;
 use crate::publish::Predicate;
 use crate::spans::{self, Known};
 use crate::sql::{Bound, Query, bind_expr, expr_parameters};
 use crate::typing::Problem;
+use crate::{Engine, depth};
 
 /// A parsed boolean expression.
 pub struct Condition {
@@ -32,6 +32,7 @@ impl Engine {
         let parsed = self.state.sql_to_expr_with_alias(text, &dialect);
         let parsed = parsed.map_err(|error| spans::diagnose(&error, text, &Known::default()))?;
         let mut expr = parsed.expr;
+        depth::limited(&expr, text)?;
         let parameters = expr_parameters(&mut expr, text);
         Ok(Condition { expr, text: text.to_string(), parameters })
     }

@@ -13,8 +13,8 @@ pub enum Error {
     Lake(String),
     /// The dataset, version or run is not there.
     NotFound(String),
-    /// The SQL does not compile.
-    Sql(crate::Problem),
+    /// The SQL does not compile: every mistake found, one at least.
+    Sql(Vec<crate::Problem>),
     /// The query compiled and failed while it ran.
     Failed(Failure),
     /// A setting cannot be used.
@@ -28,7 +28,9 @@ impl fmt::Display for Error {
         match self {
             Error::Lake(message) | Error::NotFound(message) | Error::Setting(message) => f.write_str(message),
             Error::BrokenPipe => f.write_str("the reader has gone"),
-            Error::Sql(problem) => f.write_str(&problem.message),
+            Error::Sql(problems) => {
+                f.write_str(&problems.iter().map(|it| it.message.as_str()).collect::<Vec<_>>().join("; "))
+            }
             Error::Failed(failure) => f.write_str(&failure.message),
         }
     }
@@ -54,7 +56,7 @@ pub(crate) fn failure(error: DataFusionError) -> Failure {
             ),
             checks: vec![],
         },
-        DataFusionError::IoError(_) | DataFusionError::ObjectStore(_) => Failure::external(text(&error)),
+        DataFusionError::IoError(_) | DataFusionError::ObjectStore(_) => external(text(&error)),
         DataFusionError::Internal(message) => Failure::internal(first_line(message)),
         _ => Failure::user(text(&error)),
     }
@@ -62,17 +64,27 @@ pub(crate) fn failure(error: DataFusionError) -> Failure {
 
 /// What an error of the table format means.
 pub(crate) fn delta(action: &str, error: &DeltaTableError) -> Failure {
-    match error {
-        DeltaTableError::ObjectStore { .. } | DeltaTableError::Io { .. } => {
-            Failure::external(format!("{action}: {}", first_line(&error.to_string())))
-        }
-        _ => Failure { retry: false, ..Failure::external(format!("{action}: {}", first_line(&error.to_string()))) },
-    }
+    let text = error.to_string();
+    let failure = external(format!("{action}: {}", first_line(&text)));
+    let retry = matches!(error, DeltaTableError::ObjectStore { .. } | DeltaTableError::Io { .. }) || is_full(&text);
+    Failure { retry, ..failure }
 }
+
+/// The world's fault. That a disk is full is told in the same words whichever library met it.
+fn external(message: String) -> Failure {
+    Failure::external(if is_full(&message) { format!("no space is left on the disk{FREE_SPACE}") } else { message })
+}
+
+/// Libraries wrap the system's error in texts of their own; `ENOSPC` stands in all of them.
+fn is_full(text: &str) -> bool {
+    text.contains("(os error 28)")
+}
+
+const FREE_SPACE: &str = " (free some space, then run again)";
 
 pub(crate) fn io(action: &str, path: &std::path::Path, error: &std::io::Error) -> Failure {
     let hint = match error.kind() {
-        std::io::ErrorKind::StorageFull => " (free some space, then run again)",
+        std::io::ErrorKind::StorageFull => FREE_SPACE,
         std::io::ErrorKind::PermissionDenied => " (check who may write there)",
         _ => "",
     };

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::Engine;
 use crate::error::{delta, io};
-use crate::lake::Table;
+use crate::lake::{Table, on_disk};
 
 /// Something of the lake that should not be.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -60,7 +60,7 @@ async fn known_files(table: &Table) -> Result<Known, Failure> {
     let mut ever = HashSet::new();
     for version in 0..=latest {
         let commit = table.commit(version).await?;
-        ever.extend(commit.into_iter().flat_map(|commit| commit.adds).map(|path| decoded(&path)));
+        ever.extend(commit.into_iter().flat_map(|commit| commit.adds).map(|path| on_disk(&path)));
     }
     let opened = table.open(latest).await?;
     let state = opened.snapshot().map_err(|error| delta("failed to list the table's files", &error))?;
@@ -68,12 +68,6 @@ async fn known_files(table: &Table) -> Result<Known, Failure> {
         state.log_data().iter().map(|file| PathBuf::from(file.object_store_path().to_string())).collect();
     ever.extend(live.iter().cloned());
     Ok(Known { ever, live })
-}
-
-/// A path of the log, whose special characters are percent-encoded.
-fn decoded(path: &str) -> PathBuf {
-    let bytes = percent_encoding::percent_decode_str(path);
-    PathBuf::from(bytes.decode_utf8_lossy().into_owned())
 }
 
 fn compare(

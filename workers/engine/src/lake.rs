@@ -101,6 +101,12 @@ impl Lake {
     }
 }
 
+/// Where a file of a table's log is below the table's folder: the log percent-encodes special characters.
+pub(crate) fn on_disk(path: &str) -> PathBuf {
+    let bytes = percent_encoding::percent_decode_str(path);
+    PathBuf::from(bytes.decode_utf8_lossy().into_owned())
+}
+
 /// The folders in a folder, but for hidden ones; none if it does not exist.
 fn folders(path: &std::path::Path) -> Result<Vec<String>, Failure> {
     let entries = match std::fs::read_dir(path) {
@@ -145,6 +151,11 @@ impl Table {
         }
     }
 
+    /// Whether the log may have an entry for `version`; in an object store nobody knows.
+    pub(crate) fn may_hold(&self, version: u64) -> bool {
+        self.folder.as_ref().is_none_or(|folder| folder.join("_delta_log").join(entry(version)).exists())
+    }
+
     /// The table as of `version`.
     pub(crate) async fn open(&self, version: u64) -> Result<DeltaTable, Failure> {
         let mut table = DeltaTable::new(self.log.clone());
@@ -160,6 +171,11 @@ impl Table {
         let provider = opened.table_provider().await;
         provider.map(|provider| -> Arc<dyn TableProvider> { provider }).map_err(crate::error::failure)
     }
+}
+
+/// The name of a version in a log folder.
+pub(crate) fn entry(version: u64) -> String {
+    format!("{version:020}.json")
 }
 
 /// The highest version in a log folder: commits and checkpoints are named by it.

@@ -9,7 +9,7 @@ use flow::spec::Format;
 use flow::wire::{Failure, PinnedFile, Pins};
 
 use crate::error::io;
-use crate::{Engine, source};
+use crate::{Engine, Error, source};
 
 /// A change so short ago may be followed by another that leaves the same time.
 const RECENT: Duration = Duration::from_secs(3);
@@ -18,7 +18,10 @@ impl Engine {
     /// Fixes the files of every source and the versions of every dataset of other runs.
     ///
     /// Identity is content: every file is read and hashed, unless `known` holds an equal stamp.
-    pub async fn pin(&self, plan: &Plan, known: &Pins) -> Result<Pins, Failure> {
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if a dataset was never published, [`Error::Failed`] if a file cannot be read.
+    pub async fn pin(&self, plan: &Plan, known: &Pins) -> Result<Pins, Error> {
         self.memory.write();
         let mut pins = Pins::default();
         for source in &plan.sources {
@@ -27,7 +30,7 @@ impl Engine {
         }
         for dataset in &plan.externals {
             let latest = self.lake.table(dataset)?.latest().await?;
-            let missing = || Failure::user(format!("nothing was ever published as `{dataset}`; run its flow first"));
+            let missing = || Error::NotFound(format!("nothing was ever published as `{dataset}`"));
             pins.datasets.insert(dataset.clone(), latest.ok_or_else(missing)?);
         }
         Ok(pins)

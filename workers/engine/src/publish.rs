@@ -12,7 +12,7 @@ use flow::wire::{Assignment, CheckResult, Failure, Outcome};
 
 use crate::audit::{Audit, Seen, blocks};
 use crate::error::{failure, io};
-use crate::lake::Table;
+use crate::lake::{self, Table};
 use crate::log::{APP_ID, MARK, Mark};
 use crate::replace::Change;
 use crate::session::Session;
@@ -186,7 +186,7 @@ impl Engine {
     /// Runs a query and publishes its rows: stage, check, commit. A failed blocking check commits nothing.
     pub async fn publish(&self, session: &Session, query: &Query, publish: Publish<'_>) -> Result<Outcome, Failure> {
         let table = self.lake.table(&publish.output.dataset)?;
-        let plan = session.analyse(query).await.map_err(|problem| Failure::user(problem.message))?;
+        let plan = session.plan_to_run(query).await?;
         let plan = stage::as_published(plan).map_err(failure)?;
         if let Some(folder) = &table.folder {
             durable::make_folder(folder).map_err(|error| io("failed to make the folder", folder, &error))?;
@@ -336,7 +336,13 @@ pub(crate) async fn commit(
         vec![Transaction::new(APP_ID, token)],
     );
     let bytes = data.get_bytes().map_err(|error| Failure::internal(error.to_string()))?;
-    let written = write_entry(table, version, bytes).await?;
+    let written = write_entry(table, version, bytes).await;
+    // An error does not say whether the entry is there, and a file that a version names must never go.
+    if matches!(written, Ok(true)) || written.is_err() && table.may_hold(version) {
+        staged.litter.keep();
+        change.keep();
+    }
+    let written = written?;
     if written && version % CHECKPOINT_EVERY == CHECKPOINT_EVERY - 1 {
         checkpoint(table, version).await;
     }
@@ -359,7 +365,7 @@ async fn write_entry(table: &Table, version: u64, bytes: bytes::Bytes) -> Result
     if let Some(folder) = &table.folder {
         let log = folder.join("_delta_log");
         durable::make_folder(&log).map_err(|error| io("failed to make the folder", &log, &error))?;
-        let entry = log.join(format!("{version:020}.json"));
+        let entry = log.join(lake::entry(version));
         return match durable::create(&entry, &bytes) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),

@@ -19,7 +19,7 @@ use futures::StreamExt;
 use crate::error::failure;
 use crate::lake::Table;
 use crate::session::Session;
-use crate::{Engine, Error, Problem, Query, source};
+use crate::{Engine, Error, Problem, Query, source, types};
 
 /// A point in the past.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,27 +43,35 @@ pub enum OutputFormat {
 }
 
 impl Engine {
-    /// Runs a query and writes its rows. Tables are `flow.dataset`, `dataset` where that is unique, or a path in
-    /// quotes. Returns the number of rows.
+    /// Parses a query that stands by itself, outside a flow.
+    pub fn parse_alone(&self, sql: &str) -> Result<Query, Error> {
+        let query = self.parse(sql).map_err(|problem| Error::Sql(vec![problem]))?;
+        if let Some((name, span)) = query.parameters.first() {
+            let message = format!("the parameter `${name}` has no value here");
+            let hint = Some("write the value itself".into());
+            let problem = Problem { code: codes::UNDECLARED_PARAM, message, hint, span: span.clone() };
+            return Err(Error::Sql(vec![problem]));
+        }
+        Ok(query)
+    }
+
+    /// Runs a query and writes its rows. Tables are those that `session` knows already, `flow.dataset`, `dataset`
+    /// where that is unique, or a path in quotes. Returns the number of rows.
     pub async fn query(
         &self,
-        sql: &str,
+        session: &Session,
+        query: &Query,
         at: &[At],
         format: OutputFormat,
         sink: &mut (dyn Write + Send),
     ) -> Result<u64, Error> {
-        let query = self.parse(sql).map_err(Error::Sql)?;
-        if let Some((name, span)) = query.parameters.first() {
-            let message = format!("the parameter `${name}` has no value here");
-            let hint = Some("write the value itself".into());
-            return Err(Error::Sql(Problem { code: codes::UNDECLARED_PARAM, message, hint, span: span.clone() }));
-        }
-        let session = self.session();
         for reference in &query.references {
-            self.add_reference(&session, &reference.name, at).await?;
+            if session.columns(&reference.name).await.is_none() {
+                self.add_reference(session, &reference.name, at).await?;
+            }
         }
-        self.add_others(&session, &query).await?;
-        let plan = session.analyse(&query).await.map_err(Error::Sql)?;
+        self.add_others(session, query).await?;
+        let plan = session.analyse(query).await.map_err(Error::Sql)?;
         let physical = session.state.create_physical_plan(&plan).await.map_err(failure)?;
         let stream = datafusion::physical_plan::execute_stream(physical, session.state.task_ctx()).map_err(failure)?;
         write(stream, format, sink).await
@@ -74,11 +82,20 @@ impl Engine {
             return Ok(self.add_path(session, name).await?);
         }
         let Some(dataset) = self.resolve(name).await? else { return Ok(()) };
-        let table = self.lake.table(&dataset)?;
-        let Some(latest) = table.latest().await? else { return Ok(()) };
-        let version = version_at(&table, latest, at).await?;
-        session.add_dataset(name, &dataset, version).await?;
+        if let Some(version) = self.version_at(&dataset, at).await? {
+            session.add_dataset(name, &dataset, version).await?;
+        }
         Ok(())
+    }
+
+    /// The version of a dataset at a point in the past, the latest where none is given. `None` if nothing was ever
+    /// published.
+    pub async fn version_at(&self, dataset: &str, at: &[At]) -> Result<Option<u64>, Error> {
+        let table = self.lake.table(dataset)?;
+        match table.latest().await? {
+            Some(latest) => Ok(Some(version_at(&table, latest, at).await?)),
+            None => Ok(None),
+        }
     }
 
     /// `flow.dataset`, or the one dataset of this name. `None` if there is none.
@@ -209,6 +226,11 @@ impl<'a> Writer<'a> {
         Ok(match format {
             OutputFormat::Table => Writer::Table(sink, vec![], schema.clone()),
             OutputFormat::Csv => {
+                if let Some(nested) = schema.fields().iter().find(|field| field.data_type().is_nested()) {
+                    let kind = types::word(nested.data_type());
+                    let message = format!("column `{}` is {kind}, which CSV cannot hold", nested.name());
+                    return Err(Error::Setting(format!("{message}; write it as json or parquet")));
+                }
                 let mut writer = csv::WriterBuilder::new().with_header(true).build(sink);
                 // The header is there even when no row is.
                 writer.write(&RecordBatch::new_empty(schema.clone())).map_err(arrow)?;

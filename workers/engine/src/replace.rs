@@ -207,6 +207,11 @@ impl Change {
         Ok(())
     }
 
+    /// The rewritten files are part of the table now, or may be.
+    pub(crate) fn keep(&self) {
+        self.rewritten.iter().for_each(|rewritten| rewritten.litter.keep());
+    }
+
     /// Removes what was rewritten for a commit that did not happen.
     pub(crate) async fn discard(&self, table: &Table) {
         if let Some(rewritten) = &self.rewritten {

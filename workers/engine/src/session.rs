@@ -93,9 +93,14 @@ impl Session {
         Ok(Some(columns(&table.provider(latest).await?.schema())))
     }
 
-    /// A view: its query is inlined into the plans that read it.
+    /// A view on tables of this session: its query is inlined into the plans that read it.
     pub async fn add_view(&self, name: &str, query: &Query) -> Result<(), Failure> {
-        let plan = self.analyse(query).await.map_err(|problem| Failure::user(problem.message))?;
+        self.add_view_of(name, self, query).await
+    }
+
+    /// A view on tables of another session.
+    pub async fn add_view_of(&self, name: &str, other: &Session, query: &Query) -> Result<(), Failure> {
+        let plan = other.plan_to_run(query).await?;
         let plan = crate::stage::as_published(plan).map_err(failure)?;
         self.add(name, Arc::new(ViewTable::new(plan, Some(query.text.clone()))));
         Ok(())

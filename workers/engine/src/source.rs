@@ -61,6 +61,14 @@ impl Engine {
             let hint = "see whether the file is complete and of the format that `format` says";
             problem(codes::SOURCE_UNREADABLE, message, hint)
         })?;
+        if let Some(twice) = twice(&inferred) {
+            let hint = "give each column a name of its own in the header, or read the file with `header = false`";
+            return Err(problem(
+                codes::SOURCE_UNREADABLE,
+                format!("`{}` has two columns called `{twice}`", source.path),
+                hint,
+            ));
+        }
         if inferred.fields().is_empty() {
             let hint = "give it a header line, or set `columns` with `strict = true`";
             return Err(problem(codes::SOURCE_UNREADABLE, format!("`{}` has no columns", source.path), hint));
@@ -168,6 +176,10 @@ pub(crate) fn files(source: &Source) -> Result<Vec<PathBuf>, SourceProblem> {
     if path.is_file() {
         return Ok(vec![path.to_path_buf()]);
     }
+    if path.exists() && !path.is_dir() {
+        let message = format!("`{}` is neither a file nor a folder", source.path);
+        return missing(message, "a pipe or device cannot be read twice; write it to a file first".into());
+    }
     let pattern =
         if path.is_dir() { format!("{}/**/*", glob::Pattern::escape(&source.path)) } else { source.path.clone() };
     let matches = glob::glob(&pattern);
@@ -196,7 +208,7 @@ pub(crate) fn files(source: &Source) -> Result<Vec<PathBuf>, SourceProblem> {
 
 /// What stands where the file was looked for.
 fn near_file(path: &Path) -> String {
-    let Some(folder) = path.ancestors().skip(1).find(|folder| folder.is_dir()) else {
+    let Some(folder) = path.ancestors().find(|folder| folder.is_dir()) else {
         return "paths are relative to the flow file".into();
     };
     let names = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
@@ -217,6 +229,13 @@ fn readable(field: &Field) -> Field {
         kind => types::published(kind).unwrap_or(DataType::Utf8),
     };
     Field::new(field.name(), kind, true)
+}
+
+/// A name that several columns have.
+fn twice(schema: &Schema) -> Option<&str> {
+    let mut names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    names.sort_unstable();
+    names.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
 }
 
 /// What was inferred, overridden by what is declared.

@@ -13,7 +13,7 @@ use flow::value::{ParamType, Value};
 
 use crate::spans::Known;
 use crate::typing::Problem;
-use crate::{Engine, spans};
+use crate::{Engine, depth, spans};
 
 /// A parsed query: one `SELECT`, with the tables it reads.
 #[derive(Clone, Debug)]
@@ -43,6 +43,7 @@ impl Engine {
         let statement = parsed.map_err(|error| spans::diagnose(&error, text, &Known::default()))?;
         let Statement::Statement(inner) = &statement else { return Err(spans::not_a_query(text)) };
         let SqlStatement::Query(query) = inner.as_ref() else { return Err(spans::not_a_query(text)) };
+        depth::limited(query.as_ref(), text)?;
         let mut query = query.clone();
         let mut finder = Finder { text, tables: vec![], parameters: vec![] };
         let _ = query.visit(&mut finder);

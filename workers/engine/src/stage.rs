@@ -17,7 +17,8 @@ use futures::StreamExt;
 use tokio::task::JoinSet;
 
 use crate::error::{delta, failure, io};
-use crate::lake::Table;
+use crate::lake::{Table, on_disk};
+use crate::litter::Litter;
 use crate::session::Session;
 use crate::{durable, types};
 
@@ -31,6 +32,7 @@ pub(crate) struct Staged {
     pub bytes: u64,
     /// The columns as published, partition columns included.
     pub schema: SchemaRef,
+    pub litter: Arc<Litter>,
     partition_by: Vec<String>,
 }
 
@@ -67,8 +69,10 @@ pub(crate) async fn stage(
     let physical = session.state.create_physical_plan(&plan).await.map_err(failure)?;
     let schema = physical.schema();
     let streams = execute_stream_partitioned(physical, session.state.task_ctx()).map_err(failure)?;
+    let litter = Arc::new(Litter::of(table));
+    let partitions = partition_by.to_vec();
     let mut staged =
-        Staged { adds: vec![], rows: 0, bytes: 0, schema: schema.clone(), partition_by: partition_by.to_vec() };
+        Staged { adds: vec![], rows: 0, bytes: 0, schema: schema.clone(), litter, partition_by: partitions };
     let target = std::num::NonZeroU64::new(FILE_BYTES_TARGET);
     let config =
         WriterConfig::new(schema, partition_by.to_vec(), None, target, Some(WRITE_ROWS), Default::default(), None);
@@ -76,7 +80,12 @@ pub(crate) async fn stage(
     let store = table.log.object_store(None);
     let mut writers = JoinSet::new();
     for stream in streams {
-        writers.spawn(write(stream, DeltaWriter::new(store.clone(), config.clone()), rows.clone()));
+        writers.spawn(write(
+            stream,
+            DeltaWriter::new(store.clone(), config.clone()),
+            rows.clone(),
+            staged.litter.clone(),
+        ));
     }
     let mut failed = None;
     while let Some(written) = writers.join_next().await {
@@ -106,6 +115,7 @@ async fn write(
     mut stream: SendableRecordBatchStream,
     mut writer: DeltaWriter,
     rows: Arc<AtomicU64>,
+    litter: Arc<Litter>,
 ) -> Result<Vec<Add>, Failure> {
     while let Some(batch) = stream.next().await {
         let written = match batch {
@@ -122,23 +132,20 @@ async fn write(
             return Err(failure);
         }
     }
-    writer.close().await.map_err(|error| delta("failed to write the dataset", &error))
+    let adds = writer.close().await.map_err(|error| delta("failed to write the dataset", &error))?;
+    litter.add(adds.iter().map(|add| add.path.clone()));
+    Ok(adds)
 }
 
-/// Removes staged files that will never be committed. What cannot be removed is left to `fsck --repair`.
+/// Removes staged files of an object store that will never be committed; of local ones the [`Litter`] takes care.
 pub(crate) async fn discard(table: &Table, staged: &Staged) {
+    if table.folder.is_some() {
+        return;
+    }
     let store = table.log.object_store(None);
     for add in &staged.adds {
         let _ =
             datafusion::object_store::ObjectStoreExt::delete(&store, &deltalake::Path::from(add.path.as_str())).await;
-    }
-    if let Some(folder) = &table.folder {
-        // Only empty folders go: a table that was never published leaves nothing behind.
-        for path in staged.adds.iter().filter_map(|add| std::path::Path::new(&add.path).parent()) {
-            path.ancestors().map(|path| folder.join(path)).for_each(|path| drop(std::fs::remove_dir(path)));
-        }
-        drop(std::fs::remove_dir(folder));
-        folder.parent().map(std::fs::remove_dir);
     }
 }
 
@@ -147,7 +154,7 @@ pub(crate) fn sync(table: &Table, staged: &Staged) -> Result<(), Failure> {
     let Some(folder) = &table.folder else { return Ok(()) };
     let mut folders = std::collections::BTreeSet::new();
     for add in &staged.adds {
-        let path = folder.join(&add.path);
+        let path = folder.join(on_disk(&add.path));
         durable::sync_file(&path).map_err(|error| io("failed to sync", &path, &error))?;
         folders.extend(
             path.ancestors().skip(1).take_while(|path| path.starts_with(folder)).map(std::path::Path::to_path_buf),
@@ -163,7 +170,7 @@ impl Staged {
     /// No rows.
     pub(crate) fn none() -> Staged {
         let schema = Arc::new(datafusion::arrow::datatypes::Schema::empty());
-        Staged { adds: vec![], rows: 0, bytes: 0, schema, partition_by: vec![] }
+        Staged { adds: vec![], rows: 0, bytes: 0, schema, litter: Arc::new(Litter::nothing()), partition_by: vec![] }
     }
 
     /// The staged rows as a table, to be checked before they are published.

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::ops::Range;
+use std::panic::AssertUnwindSafe;
 
 use datafusion::common::TableReference;
 use datafusion::logical_expr::LogicalPlan;
@@ -10,6 +11,8 @@ use datafusion::sql::sqlparser::ast::{Select, SelectItem, SetExpr, Spanned, Stat
 use flow::codes;
 use flow::lineage;
 use flow::plan::Column;
+use flow::wire::Failure;
+use futures::FutureExt;
 
 use crate::session::Session;
 use crate::sql::{Query, bytes};
@@ -35,9 +38,16 @@ pub struct Typed {
 
 impl Session {
     /// Types a query whose parameters are bound. `dataset` gives the dataset behind a table's name.
-    pub async fn type_query(&self, query: &Query, dataset: &dyn Fn(&str) -> Option<String>) -> Result<Typed, Problem> {
+    ///
+    /// # Errors
+    /// Every mistake that the planner finds, one at least, in the order of the text.
+    pub async fn type_query(
+        &self,
+        query: &Query,
+        dataset: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Typed, Vec<Problem>> {
         let plan = self.analyse(query).await?;
-        output_columns(&plan, query)?;
+        output_columns(&plan, query).map_err(|problem| vec![problem])?;
         let name = |table: &TableReference| dataset(&crate::sql::table_name(table));
         let inputs = crate::lineage::columns(&plan, &name).map_err(|error| self.diagnose(&error, query))?;
         let columns = plan.schema().fields().iter().zip(inputs).map(|(field, inputs)| lineage::Column {
@@ -48,8 +58,8 @@ impl Session {
         Ok(Typed { columns: columns.collect(), fingerprint: canonical::fingerprint(&plan, &name) })
     }
 
-    /// Whether a query makes sense against the tables of this session.
-    pub async fn is_query(&self, query: &Query) -> Result<(), Problem> {
+    /// Whether a query makes sense against the tables of this session; if not, every mistake as of [`Session::type_query`].
+    pub async fn is_query(&self, query: &Query) -> Result<(), Vec<Problem>> {
         self.analyse(query).await.map(drop)
     }
 
@@ -60,15 +70,30 @@ impl Session {
     }
 
     /// The analysed, un-optimised plan: names resolved, types coerced.
-    pub(crate) async fn analyse(&self, query: &Query) -> Result<LogicalPlan, Problem> {
-        let planned = self.state.statement_to_plan(query.statement.clone()).await;
-        let options = self.state.config_options();
-        let analysed = planned.and_then(|plan| self.state.analyzer().execute_and_check(plan, options, |_, _| {}));
-        analysed.map_err(|error| self.diagnose(&error, query))
+    pub(crate) async fn analyse(&self, query: &Query) -> Result<LogicalPlan, Vec<Problem>> {
+        let plan = async {
+            let plan = self.state.statement_to_plan(query.statement.clone()).await?;
+            self.state.analyzer().execute_and_check(plan, self.state.config_options(), |_, _| {})
+        };
+        match AssertUnwindSafe(plan).catch_unwind().await {
+            Ok(analysed) => analysed.map_err(|error| self.diagnose(&error, query)),
+            Err(_) => {
+                let message = "the planner cannot cope with this query".to_string();
+                let hint = Some("this is a bug in DataFusion; write the query in another way".to_string());
+                Err(vec![Problem { code: codes::SQL_NOT_PLANNED, message, hint, span: spans::whole(&query.text) }])
+            }
+        }
     }
 
-    fn diagnose(&self, error: &datafusion::error::DataFusionError, query: &Query) -> Problem {
-        spans::diagnose(error, &query.text, &self.known())
+    /// The plan of a query that was typed before. It still may not fit what is there now.
+    pub(crate) async fn plan_to_run(&self, query: &Query) -> Result<LogicalPlan, Failure> {
+        let planned = self.analyse(query).await;
+        planned
+            .map_err(|problems| Failure::user(problems.into_iter().map(|it| it.message).collect::<Vec<_>>().join("; ")))
+    }
+
+    fn diagnose(&self, error: &datafusion::error::DataFusionError, query: &Query) -> Vec<Problem> {
+        spans::diagnose_all(error, &query.text, &self.known())
     }
 }
 

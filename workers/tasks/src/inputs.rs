@@ -1,10 +1,11 @@
 //! The tables that an attempt reads, at the versions it was assigned.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use engine::{Engine, Session};
-use flow::plan::{Input, Task};
-use flow::wire::{Assignment, Failure};
+use engine::{At, Engine, Session};
+use flow::plan::{Input, Plan, Task, TaskId};
+use flow::wire::{Assignment, Failure, Pins};
 
 use crate::sql;
 
@@ -12,40 +13,70 @@ use crate::sql;
 pub(crate) async fn session(engine: &Engine, assignment: &Assignment) -> Result<Session, Failure> {
     let session = engine.session();
     let task = &assignment.plan.tasks[assignment.task];
-    for (name, input) in all(assignment, task) {
+    for (name, input) in all(&assignment.plan, task) {
         add(engine, &session, assignment, &name, &input).await?;
     }
     Ok(session)
 }
 
+/// Makes a view known to `session` as `name`, as the run that recorded `plan` and `pins` had it: its sources as they
+/// were pinned, datasets at their versions `at`.
+///
+/// # Errors
+/// What it reads was never published, or is gone.
+pub async fn add_view(
+    engine: &Engine,
+    session: &Session,
+    name: &str,
+    (plan, pins, view): (Arc<Plan>, Arc<Pins>, TaskId),
+    at: &[At],
+) -> Result<(), engine::Error> {
+    let mut versions = BTreeMap::new();
+    let mut datasets = pins.datasets.clone();
+    for (_, input) in all(&plan, &plan.tasks[view]) {
+        match input {
+            Input::Task(id) => {
+                let made = plan.tasks[id].output.as_ref().filter(|output| !output.view);
+                let Some(dataset) = made.map(|output| &output.dataset) else { continue };
+                versions.extend(engine.version_at(dataset, at).await?.map(|version| (dataset.clone(), version)));
+            }
+            Input::External(dataset) => {
+                datasets.extend(engine.version_at(&dataset, at).await?.map(|version| (dataset, version)));
+            }
+            Input::Source(_) => {}
+        }
+    }
+    let pins = Arc::new(Pins { datasets, sources: pins.sources.clone() });
+    let run_id = String::new();
+    let assignment = Assignment { run_id, plan, pins, task: view, attempt: 0, token: 0, versions, force: false };
+    let tables = self::session(engine, &assignment).await?;
+    let query = sql::bound(engine, &assignment, &sql::Settings::of(&assignment.plan.tasks[view])?.sql)?;
+    Ok(session.add_view_of(name, &tables, &query).await?)
+}
+
 /// The inputs of a task, and before each view those that it reads.
-fn all(assignment: &Assignment, task: &Task) -> Vec<(String, Input)> {
+fn all(plan: &Plan, task: &Task) -> Vec<(String, Input)> {
     let mut found: BTreeMap<String, Input> = BTreeMap::new();
     let mut ordered = vec![];
-    visit(assignment, task, &mut found, &mut ordered);
+    visit(plan, task, &mut found, &mut ordered);
     ordered
 }
 
-fn visit(
-    assignment: &Assignment,
-    task: &Task,
-    found: &mut BTreeMap<String, Input>,
-    ordered: &mut Vec<(String, Input)>,
-) {
+fn visit(plan: &Plan, task: &Task, found: &mut BTreeMap<String, Input>, ordered: &mut Vec<(String, Input)>) {
     for (name, input) in &task.inputs {
         if found.insert(name.clone(), input.clone()).is_some() {
             continue;
         }
-        if let Some(view) = view(assignment, input) {
-            visit(assignment, view, found, ordered);
+        if let Some(view) = view(plan, input) {
+            visit(plan, view, found, ordered);
         }
         ordered.push((name.clone(), input.clone()));
     }
 }
 
-fn view<'a>(assignment: &'a Assignment, input: &Input) -> Option<&'a Task> {
+fn view<'a>(plan: &'a Plan, input: &Input) -> Option<&'a Task> {
     let Input::Task(id) = input else { return None };
-    let task = &assignment.plan.tasks[*id];
+    let task = &plan.tasks[*id];
     task.output.as_ref().is_some_and(|output| output.view).then_some(task)
 }
 
@@ -70,7 +101,7 @@ async fn add(
         }
         Input::Task(id) => {
             let task = &assignment.plan.tasks[*id];
-            if view(assignment, input).is_some() {
+            if view(&assignment.plan, input).is_some() {
                 let query = sql::bound(engine, assignment, &sql::Settings::of(task)?.sql)?;
                 return session.add_view(name, &query).await;
             }

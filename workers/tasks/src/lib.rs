@@ -11,4 +11,5 @@ mod sql;
 
 pub use compile::{Compiled, Options, compile};
 pub use executor::Executor;
+pub use inputs::add_view;
 pub use preview::{Action, Preview, preview};

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use flow::wire::{Assignment, Ending};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -59,10 +60,13 @@ pub struct Claim {
 
 /// Works in `slots` slots until `link` says that there will be no more work and what was begun has been
 /// reported. Dropping it ends what is running, without a report.
-pub async fn serve(link: Arc<dyn Link>, execute: Arc<dyn Execute>, slots: usize) {
+///
+/// Attempts run on `attempts`: where that is another runtime than the caller's, computing that never yields holds up
+/// neither the slots nor their reports.
+pub async fn serve(link: Arc<dyn Link>, execute: Arc<dyn Execute>, slots: usize, attempts: Handle) {
     let mut all = JoinSet::new();
     for _ in 0..slots {
-        all.spawn(slot::work(link.clone(), execute.clone()));
+        all.spawn(slot::work(link.clone(), execute.clone(), attempts.clone()));
     }
     all.join_all().await;
 }

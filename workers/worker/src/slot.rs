@@ -8,6 +8,7 @@ use std::time::Duration;
 use flow::duration;
 use flow::plan::Task;
 use flow::wire::{Assignment, Ending, Failure};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
@@ -25,10 +26,10 @@ enum Why {
 }
 
 /// Claims, runs and reports until there is no more work.
-pub async fn work(link: Arc<dyn Link>, execute: Arc<dyn Execute>) {
+pub async fn work(link: Arc<dyn Link>, execute: Arc<dyn Execute>, attempts: Handle) {
     while let Some(Claim { assignment, stop }) = link.claim().await {
         let assignment = Arc::new(assignment);
-        let (mut attempt, stopping) = begin(&link, &execute, &assignment);
+        let (mut attempt, stopping) = begin(&link, &execute, &attempts, &assignment);
         let ending = watch_over(&mut attempt, &assignment, stop, stopping).await;
         let task = &assignment.plan.tasks[assignment.task];
         link.report(&assignment.run_id, &task.name, assignment.attempt, ending).await;
@@ -48,13 +49,14 @@ pub async fn turned(stop: &mut watch::Receiver<bool>) {
 fn begin(
     link: &Arc<dyn Link>,
     execute: &Arc<dyn Execute>,
+    attempts: &Handle,
     assignment: &Arc<Assignment>,
 ) -> (JoinSet<Ending>, watch::Sender<bool>) {
     let (stopping, stop) = watch::channel(false);
     let cx = Context { stop, log: Log::new(link.clone(), assignment.clone()) };
     let (execute, assignment) = (execute.clone(), assignment.clone());
     let mut attempt = JoinSet::new();
-    attempt.spawn(async move { execute.execute(&assignment, &cx).await });
+    attempt.spawn_on(async move { execute.execute(&assignment, &cx).await }, attempts);
     (attempt, stopping)
 }
 

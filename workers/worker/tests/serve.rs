@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use flow::plan::{Plan, Task};
 use flow::wire::{Assignment, Ending, Failure, Outcome, Whose};
+use tokio::runtime::Handle;
 use tokio::sync::{Barrier, mpsc, watch};
 use worker::{Claim, Context, Execute, Line, Link, Stream, serve};
 
@@ -99,7 +100,7 @@ impl World {
 
     /// Serves to the end and gives the endings in the order of the reports.
     async fn endings(mut self, slots: usize) -> Vec<(String, Ending)> {
-        serve(self.link.clone(), self.execute.clone(), slots).await;
+        serve(self.link.clone(), self.execute.clone(), slots, Handle::current()).await;
         self.reports.close();
         let mut endings = vec![];
         while let Some((task, attempt, ending)) = self.reports.recv().await {
@@ -200,7 +201,7 @@ async fn an_attempt_that_ignores_its_stop_is_dropped() {
 #[tokio::test]
 async fn dropping_the_worker_drops_its_attempts() {
     let World { link, execute, stops, mut reports, mut dropped, .. } = World::new(&[task("fine"), task("deaf")]);
-    let serving = tokio::spawn(serve(link, execute, 1));
+    let serving = tokio::spawn(serve(link, execute, 1, Handle::current()));
     assert_eq!(reports.recv().await, Some(("fine".into(), 3, done())));
     serving.abort();
     assert_eq!(dropped.recv().await, Some(()));

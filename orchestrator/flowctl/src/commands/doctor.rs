@@ -1,5 +1,5 @@
 use std::io::{BufWriter, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Serialize;
 use serde_json::json;
@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::place;
 use crate::print::{self, human, style};
 use crate::settings::Settings;
 
@@ -83,27 +84,20 @@ fn lake(settings: &Settings) -> Finding {
 
 /// Whether something at `path` can be made or, if it is there, written.
 fn to_be_made(what: &'static str, path: &Path) -> Finding {
-    let there = nearest(path);
-    let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
-    match rustix::fs::access(&there, access) {
-        Ok(()) if there == path => ok(what, path.display().to_string()),
+    match place::writable(path) {
+        Ok(()) if path.exists() => ok(what, path.display().to_string()),
         Ok(()) => ok(what, format!("{} (made by the first run)", path.display())),
-        Err(error) => Finding {
+        Err(why) => Finding {
             what,
             status: Status::Error,
-            message: format!("{} cannot be written: `{}`: {error}", path.display(), there.display()),
+            message: format!("{} cannot be written: {why}", path.display()),
             hint: Some(format!("check who may write there, or set FLOWCTL_{} to another place", what.to_uppercase())),
         },
     }
 }
 
-/// The path, or the nearest folder above it that is there.
-fn nearest(path: &Path) -> PathBuf {
-    path.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/")).to_path_buf()
-}
-
 fn disk(settings: &Settings) -> Finding {
-    let there = nearest(&settings.ours());
+    let there = place::nearest(&settings.ours());
     match rustix::fs::statvfs(&there) {
         Ok(disk) => {
             let free = disk.f_bavail * disk.f_frsize;

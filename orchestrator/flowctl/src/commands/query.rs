@@ -1,7 +1,8 @@
 use std::io::{self, BufWriter, IsTerminal, Read, Write};
+use std::sync::Arc;
 
 use clap::ValueEnum;
-use engine::{At, OutputFormat};
+use engine::{At, Engine, OutputFormat, Query, Session};
 use flow::diagnostic::Diagnostic;
 use store::Store;
 
@@ -57,7 +58,10 @@ pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
         let engine = cx.engine()?;
         let at = points(cx, &engine, &args.at).await?;
         let mut out = BufWriter::new(io::stdout());
-        engine.query(&sql, &at, format, &mut out).await.map_err(|error| told(error, &sql))?;
+        let query = engine.parse_alone(&sql).map_err(|error| told(error, &sql))?;
+        let session = engine.session();
+        add_views(cx, &engine, &session, &query, &at).await?;
+        engine.query(&session, &query, &at, format, &mut out).await.map_err(|error| told(error, &sql))?;
         out.flush()?;
         Ok(Exit::Done)
     })
@@ -70,7 +74,7 @@ fn stdin() -> Result<String, Error> {
     Ok(sql)
 }
 
-async fn points(cx: &Context, engine: &engine::Engine, texts: &[String]) -> Result<Vec<At>, Error> {
+async fn points(cx: &Context, engine: &Engine, texts: &[String]) -> Result<Vec<At>, Error> {
     let mut points = vec![];
     for text in texts {
         points.push(match (text.split_once('='), time::instant(text)) {
@@ -82,7 +86,29 @@ async fn points(cx: &Context, engine: &engine::Engine, texts: &[String]) -> Resu
     Ok(points)
 }
 
-async fn version_of(engine: &engine::Engine, dataset: &str, version: &str) -> Result<At, Error> {
+/// Makes the views that the query names known. They are not in the lake; the run that made them knows what they mean.
+async fn add_views(cx: &Context, engine: &Engine, session: &Session, query: &Query, at: &[At]) -> Result<(), Error> {
+    let Some(store) = cx.store_if_any().await? else { return Ok(()) };
+    let views: Vec<_> = store.datasets().await?.into_iter().filter(|dataset| dataset.version.is_none()).collect();
+    for reference in &query.references {
+        let short = |view: &store::Dataset| view.dataset.split_once('.').is_some_and(|(_, it)| it == reference.name);
+        let mut named = views.iter().filter(|view| view.dataset == reference.name || short(view));
+        let (Some(view), None) = (named.next(), named.next()) else { continue };
+        if view.dataset != reference.name && engine.resolve(&reference.name).await?.is_some() {
+            continue;
+        }
+        let run = store.load(&view.run_id).await?;
+        let outputs = run.plan.tasks.iter().map(|task| task.output.as_ref());
+        let Some(task) = outputs.map(|it| it.map(|it| &it.dataset)).position(|it| it == Some(&view.dataset)) else {
+            continue;
+        };
+        let recorded = (Arc::new(run.plan), Arc::new(run.pins), task);
+        tasks::add_view(engine, session, &reference.name, recorded, at).await?;
+    }
+    Ok(())
+}
+
+async fn version_of(engine: &Engine, dataset: &str, version: &str) -> Result<At, Error> {
     let version = version.parse().map_err(|_| {
         Error::usage(format!("`{version}` is no version of `{dataset}`")).hint("versions are whole numbers from 0")
     })?;
@@ -102,10 +128,11 @@ async fn run_of(store: &Store, reference: &str) -> Result<At, Error> {
 /// SQL that does not compile is shown like a mistake in a flow.
 fn told(error: engine::Error, sql: &str) -> Error {
     match error {
-        engine::Error::Sql(problem) => {
-            let found = Diagnostic::error(problem.code, problem.span, problem.message).maybe_hint(problem.hint);
+        engine::Error::Sql(problems) => {
+            let diagnostic = |it: engine::Problem| Diagnostic::error(it.code, it.span, it.message).maybe_hint(it.hint);
+            let found: Vec<_> = problems.into_iter().map(diagnostic).collect();
             // When standard error is gone there is nobody left to tell.
-            let _ = diagnostics::write(&mut anstream::stderr(), "query", sql, &[found]);
+            let _ = diagnostics::write(&mut anstream::stderr(), "query", sql, &found);
             Error::Said(Exit::NotCompiled)
         }
         error => error.into(),

@@ -24,7 +24,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
-    cx.block_on_all(async {
+    cx.block_on_deciding(async |cores| {
         // Looks before it opens: a retry of nothing makes no store.
         drop(cx.store_with_runs().await?);
         let store = local::open_to_write(cx).await?;
@@ -46,7 +46,7 @@ pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
             Plan::clone(earlier.plan())
         };
         let adopted = adopted(&earlier, &plan);
-        local::run(cx, engine, store, Order { plan, force, retry_of: Some(run_id), adopted }).await
+        local::run(cx, cores, engine, store, Order { plan, force, retry_of: Some(run_id), adopted }).await
     })
 }
 

@@ -25,12 +25,12 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
-    cx.block_on_all(async {
+    cx.block_on_deciding(async |cores| {
         // A flow that does not compile leaves nothing behind.
         let plan = Flow::plan(&cx.engine()?, &args.flow, &args.wanted).await?;
         let engine = cx.engine_to_work()?;
         let store = local::open_to_write(cx).await?;
         let order = Order { plan, force: args.force, retry_of: None, adopted: vec![] };
-        local::run(cx, engine, store, order).await
+        local::run(cx, cores, engine, store, order).await
     })
 }

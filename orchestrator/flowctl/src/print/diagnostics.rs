@@ -8,7 +8,11 @@ use flow::diagnostic::{Diagnostic, Severity, Span};
 
 /// Writes each diagnostic with the lines it points at. `file` is shown as it was given.
 pub fn write(out: &mut impl Write, file: &str, text: &str, found: &[Diagnostic]) -> io::Result<()> {
-    found.iter().try_for_each(|diagnostic| writeln!(out, "{}\n", render(file, text, diagnostic)))
+    found.iter().try_for_each(|diagnostic| {
+        let other = diagnostic.elsewhere.as_ref().map(|other| (other.path.as_str(), other.text.as_str()));
+        let (file, text) = other.unwrap_or((file, text));
+        writeln!(out, "{}\n", render(file, text, diagnostic))
+    })
 }
 
 fn render(file: &str, text: &str, diagnostic: &Diagnostic) -> String {

@@ -35,11 +35,10 @@ struct Mistake<'a> {
 
 /// The first mistake behind an error of parsing, planning or analysing `sql`.
 pub fn diagnose(error: &DataFusionError, sql: &str, known: &Known) -> Problem {
-    let unknown = || Problem::new(codes::SQL_NOT_PLANNED, whole(sql), plain(&error.strip_backtrace()));
-    diagnose_all(error, sql, known).into_iter().next().unwrap_or_else(unknown)
+    diagnose_all(error, sql, known).swap_remove(0)
 }
 
-/// Every mistake behind an error, in the order of the text: the planner sometimes goes on after the first.
+/// Every mistake behind an error, one at least, in the order of the text: the planner sometimes goes on after the first.
 pub fn diagnose_all(error: &DataFusionError, sql: &str, known: &Known) -> Vec<Problem> {
     let text = Text::new(sql);
     let mut mistakes = Vec::new();
@@ -47,6 +46,9 @@ pub fn diagnose_all(error: &DataFusionError, sql: &str, known: &Known) -> Vec<Pr
     let mut problems: Vec<Problem> = mistakes.iter().map(|mistake| problem(mistake, &text, known)).collect();
     problems.sort_by_key(|problem| problem.span.start);
     problems.dedup_by(|later, earlier| later.span == earlier.span && later.code == earlier.code);
+    if problems.is_empty() {
+        problems.push(Problem::new(codes::SQL_NOT_PLANNED, whole(sql), plain(&error.strip_backtrace())));
+    }
     problems
 }
 

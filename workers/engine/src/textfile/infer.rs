@@ -7,8 +7,9 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use datafusion::arrow::json::reader::infer_json_schema;
 use flow::plan::Source;
 use flow::spec::Format;
+use serde::de::IgnoredAny;
 
-use super::{csv, plain, text};
+use super::{csv, plain, whole_text};
 
 /// Types are inferred from at most this much of the files' text.
 const BYTES_MAX: u64 = 64 << 20;
@@ -18,7 +19,7 @@ pub(crate) fn infer(source: &Source, files: &[PathBuf]) -> Result<Schema, String
     let mut left = BYTES_MAX;
     let mut heads = vec![];
     for file in files {
-        let head = head(file, left).map_err(|error| format!("`{}` cannot be read: {error}", file.display()))?;
+        let head = head(source, file, left).map_err(|error| format!("`{}` cannot be read: {error}", file.display()))?;
         left = left.saturating_sub(head.len() as u64);
         heads.push((file, head));
         if left == 0 {
@@ -32,9 +33,9 @@ pub(crate) fn infer(source: &Source, files: &[PathBuf]) -> Result<Schema, String
 }
 
 /// The beginning of a file's text: whole lines of at most `bytes_max`.
-fn head(file: &Path, bytes_max: u64) -> std::io::Result<Vec<u8>> {
+fn head(source: &Source, file: &Path, bytes_max: u64) -> std::io::Result<Vec<u8>> {
     let mut head = vec![];
-    let mut text = text(file)?;
+    let mut text = whole_text(source, file)?;
     text.by_ref().take(bytes_max).read_to_end(&mut head)?;
     let is_cut = text.read(&mut [0])? > 0;
     if is_cut && let Some(end) = head.iter().rposition(|byte| *byte == b'\n') {
@@ -87,6 +88,11 @@ fn both(a: &DataType, b: &DataType) -> DataType {
 /// All files as one, so that an object anywhere may bring a column.
 fn infer_json(heads: Vec<(&PathBuf, Vec<u8>)>) -> Result<Schema, String> {
     for (file, head) in &heads {
+        // The inference below tells no place.
+        let mut values = serde_json::Deserializer::from_slice(head).into_iter::<IgnoredAny>();
+        if let Some(error) = values.find_map(Result::err) {
+            return Err(format!("`{}` cannot be read: {error}", file.display()));
+        }
         let schema = infer_json_schema(BufReader::new(head.as_slice()), None);
         schema.map_err(|error| format!("`{}` cannot be read: {}", file.display(), plain(&error)))?;
     }

@@ -4,6 +4,7 @@
 mod csv;
 mod infer;
 mod json;
+mod quotes;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -27,6 +28,7 @@ use flow::plan::Source;
 use flow::spec::Format;
 
 pub(crate) use infer::infer;
+use quotes::Quotes;
 
 /// Batches that wait for the one who reads them.
 const AHEAD: usize = 2;
@@ -132,7 +134,7 @@ impl TextFiles {
     }
 
     fn open(&self, file: &Path, columns: &[usize], rows_max: usize) -> Result<Batches> {
-        let text = text(file).map_err(|error| unreadable(file, &error))?;
+        let text = whole_text(&self.source, file).map_err(|error| unreadable(file, &error))?;
         let batches = match self.source.format {
             Format::Json => json::batches(text, &self.schema, columns, rows_max),
             _ => csv::batches(text, &self.source, &self.schema, columns, rows_max),
@@ -152,6 +154,15 @@ impl TextFiles {
         let why = place.unwrap_or_else(|| format!(": {}", plain(&error)));
         DataFusionError::Execution(format!("`{}`{why}", file.display()))
     }
+}
+
+/// The text of a source's file, which in CSV is whole only if its quotes are closed.
+fn whole_text(source: &Source, file: &Path) -> io::Result<Box<dyn Read + Send>> {
+    let text = text(file)?;
+    Ok(match source.format {
+        Format::Csv => Box::new(Quotes::new(text, file.to_path_buf(), source.delimiter)),
+        _ => text,
+    })
 }
 
 /// A file's text, decompressed.

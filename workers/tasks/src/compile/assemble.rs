@@ -84,7 +84,7 @@ impl<'a> Compiler<'a> {
             Ok(Some(true)) => None,
             Ok(_) => Some(format!("`when` is false: {}", text.get_ref())),
             Err(problem) => {
-                self.report_here(draft.name, text, problem);
+                self.sql_problem(draft.name, text, problem);
                 None
             }
         }

@@ -1,6 +1,6 @@
 //! Whether checks fit the columns that they look at.
 
-use engine::Session;
+use engine::{Reference, Session};
 use flow::codes;
 use flow::diagnostic::Diagnostic;
 use flow::plan::Column;
@@ -111,6 +111,10 @@ impl<'a> Compiler<'a> {
     }
 
     async fn check_query(&mut self, session: &Session, draft: &Draft<'a>, sql: &Sql<'a>) -> Option<String> {
+        let reads = |table: &Reference| draft.reads.iter().find(|read| read.name == table.name);
+        if sql.query.references.iter().filter_map(reads).any(|read| self.is_broken(read)) {
+            return None;
+        }
         self.type_sql(session, draft.name, sql, &draft.reads).await?.fingerprint
     }
 
@@ -119,10 +123,10 @@ impl<'a> Compiler<'a> {
         let queries = self.engine.predicate(draft.name, condition, &self.bound);
         let typed = match queries {
             Ok(queries) => session.is_query(&queries.replaced).await,
-            Err(problem) => Err(problem),
+            Err(problem) => Err(vec![problem]),
         };
-        if let Err(problem) = typed {
-            self.report_here(draft.name, text, problem);
+        for problem in typed.err().into_iter().flatten() {
+            self.sql_problem(draft.name, text, problem);
         }
     }
 }

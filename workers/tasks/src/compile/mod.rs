@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use engine::{Bound, Engine, Problem};
-use flow::diagnostic::{Diagnostic, Span};
+use flow::diagnostic::Diagnostic;
 use flow::plan::Plan;
 use flow::value::{ParamType, Params};
 use flow::{Time, check, graph, spec, value};
@@ -75,7 +75,7 @@ pub async fn compile(engine: &Engine, file: &Path, text: &str, options: Options<
         });
     }
     let mut diagnostics = compiler.diagnostics;
-    diagnostics.sort_by_key(|diagnostic| (diagnostic.span.start, diagnostic.span.end));
+    diagnostics.sort_by_key(Diagnostic::order);
     let wrong = diagnostics.iter().any(Diagnostic::is_error);
     let plan = plan.filter(|_| !wrong && usage.is_empty());
     let plan = match (plan, options.select) {
@@ -171,10 +171,6 @@ impl<'a> Compiler<'a> {
     /// A mistake in SQL text of the flow file.
     fn sql_problem(&mut self, task: &str, text: &Spanned<String>, problem: Problem) {
         let span = self.flow.inside(text, problem.span.clone());
-        self.problem_at(task, span, problem);
-    }
-
-    fn problem_at(&mut self, task: &str, span: Span, problem: Problem) {
         let found = Diagnostic::error(problem.code, span, problem.message).maybe_hint(problem.hint).task(task);
         self.report(found);
     }

@@ -1,7 +1,7 @@
 //! Which tables the SQL of a flow names, before any of it is typed.
 
 use engine::{Condition, Query};
-use flow::diagnostic::{Diagnostic, Span};
+use flow::diagnostic::{Diagnostic, OtherText, Span};
 use flow::spec;
 use flow::{codes, name, placeholders};
 use toml::Spanned;
@@ -44,6 +44,8 @@ pub(super) struct Read {
     pub name: String,
     pub of: Of,
     pub span: Span,
+    /// Whether only checks read it: the task can be typed without.
+    pub by_check: bool,
 }
 
 /// What a name that is read stands for.
@@ -141,20 +143,25 @@ impl<'a> Compiler<'a> {
             }
             known = false;
             let message = format!("the parameter `${parameter}` is not declared");
-            let hint = name::suggest(parameter, self.bound.keys().map(String::as_str));
+            let hint = match self.flow.params.is_empty() && name::nearest(parameter, [LOGICAL_TIME]).is_none() {
+                true => Some(format!("declare it under `[params]`, such as `{parameter} = {{ type = \"string\" }}`")),
+                false => name::suggest(parameter, self.bound.keys().map(String::as_str)),
+            };
             let problem = engine::Problem { code: codes::UNDECLARED_PARAM, message, hint, span: span.clone() };
             self.report_sql(task, text, place, problem);
         }
         known
     }
 
-    pub(super) fn report_sql(&mut self, task: &str, text: &str, place: Place<'a>, mut problem: engine::Problem) {
+    pub(super) fn report_sql(&mut self, task: &str, text: &str, place: Place<'a>, problem: engine::Problem) {
         match place {
             Place::Here(here) => self.sql_problem(task, here, problem),
             Place::File(file) => {
-                let at = flow::diagnostic::Lines::new(text).position(problem.span.start);
-                problem.message = format!("{}:{}:{}: {}", file.get_ref(), at.line, at.column, problem.message);
-                self.problem_at(task, file.span(), problem);
+                let path = placeholders::fill(file.get_ref(), &self.params).unwrap_or_else(|_| file.get_ref().clone());
+                let path = self.file.with_file_name(path).display().to_string();
+                let other = OtherText { path, text: text.to_owned(), named: file.span() };
+                let found = Diagnostic::error(problem.code, problem.span, problem.message).maybe_hint(problem.hint);
+                self.report(found.task(task).elsewhere(other));
             }
         }
     }
@@ -162,29 +169,27 @@ impl<'a> Compiler<'a> {
     /// Everything that a task reads, its checks included. A check that reads its own dataset sees the rows about to be published.
     fn reads(&self, draft: &Draft<'a>) -> Vec<Read> {
         let mut reads: Vec<Read> = vec![];
-        let mut add = |read: Read| {
-            if !reads.iter().any(|known| known.name == read.name) {
-                reads.push(read);
+        let mut add = |name: &str, span: Span, by_check| {
+            if !reads.iter().any(|known| known.name == name)
+                && let Some(of) = self.meaning(name)
+            {
+                reads.push(Read { name: name.to_string(), of, span, by_check });
             }
         };
         if let Some(sql) = &draft.query {
-            sql.query
-                .references
-                .iter()
-                .filter_map(|table| self.read(&table.name, self.place(sql, &table.span)))
-                .for_each(&mut add);
+            sql.query.references.iter().for_each(|table| add(&table.name, self.place(sql, &table.span), false));
         }
-        draft.spec.inputs.iter().filter_map(|input| self.read(input.get_ref(), input.span())).for_each(&mut add);
+        draft.spec.inputs.iter().for_each(|input| add(input.get_ref(), input.span(), false));
         for (check, sql) in draft.spec.checks.iter().zip(&draft.checks) {
             if let Some(to) = check.get_ref().references.as_ref().map(|references| &references.get_ref().to)
                 && let Some((dataset, _)) = to.get_ref().rsplit_once('.')
                 && dataset != draft.name
             {
-                self.read(dataset, to.span()).into_iter().for_each(&mut add);
+                add(dataset, to.span(), true);
             }
             if let Some(sql) = sql {
                 let others = sql.query.references.iter().filter(|table| table.name != draft.name);
-                others.filter_map(|table| self.read(&table.name, self.place(sql, &table.span))).for_each(&mut add);
+                others.for_each(|table| add(&table.name, self.place(sql, &table.span), true));
             }
         }
         reads
@@ -198,19 +203,16 @@ impl<'a> Compiler<'a> {
     }
 
     /// What a name stands for. `None` if nothing is called so: typing says that, with what was meant.
-    fn read(&self, name: &str, span: Span) -> Option<Read> {
+    fn meaning(&self, name: &str) -> Option<Of> {
         let own = self.flow.name.as_ref().map(|name| name.get_ref().as_str()).unwrap_or_default();
         let local = name.strip_prefix(own).and_then(|rest| rest.strip_prefix('.')).unwrap_or(name);
-        let of = if self.flow.task(local).is_some() {
-            Of::Task(local.to_string())
+        if self.flow.task(local).is_some() {
+            Some(Of::Task(local.to_string()))
         } else if self.flow.source(local).is_some() {
-            Of::Source(local.to_string())
-        } else if name.contains('.') {
-            Of::External(name.to_string())
+            Some(Of::Source(local.to_string()))
         } else {
-            return None;
-        };
-        Some(Read { name: name.to_string(), of, span })
+            name.contains('.').then(|| Of::External(name.to_string()))
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use flow::{codes, lineage, name};
 use toml::Spanned;
 
 use super::Compiler;
-use super::reads::{Draft, Of, Place, Read, Sql};
+use super::reads::{Draft, Of, Read, Sql};
 
 /// What the tasks return, by name.
 #[derive(Default)]
@@ -56,16 +56,21 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// Whether everything that a task reads is known. What other flows published is looked up.
+    /// Whether everything is known that a task reads, except in checks. What other flows published is looked up.
     async fn readable(&mut self, session: &Session, draft: &Draft<'a>) -> bool {
         let mut known = true;
         for read in &draft.reads {
-            known &= match &read.of {
-                Of::Task(name) | Of::Source(name) => !self.broken.contains(name),
-                Of::External(dataset) => self.external(session, draft.name, dataset, read).await,
-            };
+            if let Of::External(dataset) = &read.of {
+                known &= self.external(session, draft.name, dataset, read).await;
+            }
+            known &= read.by_check || !self.is_broken(read);
         }
         known
+    }
+
+    /// Whether nothing can be said about what is read, because of an earlier mistake.
+    pub(super) fn is_broken(&self, read: &Read) -> bool {
+        matches!(&read.of, Of::Task(name) | Of::Source(name) if self.broken.contains(name))
     }
 
     async fn external(&mut self, session: &Session, task: &str, dataset: &str, read: &Read) -> bool {
@@ -164,8 +169,8 @@ impl<'a> Compiler<'a> {
         let query = sql.query.clone().bind(&self.bound);
         match session.type_query(&query, &dataset).await {
             Ok(typed) => Some(typed),
-            Err(problem) => {
-                self.report_typing(task, sql, problem);
+            Err(problems) => {
+                problems.into_iter().for_each(|problem| self.report_typing(task, sql, problem));
                 None
             }
         }
@@ -255,10 +260,5 @@ impl<'a> Compiler<'a> {
             self.report(Diagnostic::error(code, column.span(), message).maybe_hint(hint).task(task));
         }
         found
-    }
-
-    /// A mistake in text of the flow file that is SQL.
-    pub(super) fn report_here(&mut self, task: &str, text: &'a Spanned<String>, problem: Problem) {
-        self.report_sql(task, text.get_ref(), Place::Here(text), problem);
     }
 }

@@ -106,7 +106,9 @@ impl Lab {
 
     pub async fn query_at(&self, sql: &str, at: &[At]) -> String {
         let mut text = vec![];
-        self.engine.query(sql, at, OutputFormat::Csv, &mut text).await.unwrap_or_else(|error| panic!("{error:?}"));
+        let query = self.engine.parse_alone(sql).unwrap();
+        let rows = self.engine.query(&self.engine.session(), &query, at, OutputFormat::Csv, &mut text).await;
+        rows.unwrap_or_else(|error| panic!("{error:?}"));
         String::from_utf8(text).unwrap()
     }
 }

@@ -1,1 +1,0 @@
-select path, device, inode, size, changed_ns, hash from files where path = $1

@@ -1,0 +1,53 @@
+//! Files that are in no commit yet, and go unless one keeps them.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crate::lake::{Table, on_disk};
+
+/// Files of a table on this machine. They are removed when the last holder is dropped, even by a cancel in the
+/// middle of a query, unless they were kept. What a crash leaves is removed by `fsck --repair`.
+pub(crate) struct Litter {
+    folder: Option<PathBuf>,
+    paths: Mutex<Vec<String>>,
+    kept: AtomicBool,
+}
+
+impl Litter {
+    pub(crate) fn of(table: &Table) -> Litter {
+        Litter { folder: table.folder.clone(), paths: Mutex::default(), kept: AtomicBool::new(false) }
+    }
+
+    /// No files.
+    pub(crate) fn nothing() -> Litter {
+        Litter { folder: None, paths: Mutex::default(), kept: AtomicBool::new(true) }
+    }
+
+    /// Adds files by their paths in the table's log.
+    pub(crate) fn add(&self, paths: impl Iterator<Item = String>) {
+        self.paths.lock().unwrap_or_else(PoisonError::into_inner).extend(paths);
+    }
+
+    /// The files are part of the table now, or may be.
+    pub(crate) fn keep(&self) {
+        self.kept.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Litter {
+    fn drop(&mut self) {
+        let (Some(folder), false) = (&self.folder, self.kept.load(Ordering::Relaxed)) else { return };
+        for path in self.paths.get_mut().unwrap_or_else(PoisonError::into_inner) {
+            let path = folder.join(on_disk(path));
+            // What cannot be removed is left to `fsck --repair`.
+            let _ = std::fs::remove_file(&path);
+            let folders = path.ancestors().skip(1).take_while(|above| above.starts_with(folder) && above != folder);
+            folders.for_each(|folder| drop(std::fs::remove_dir(folder)));
+        }
+        // Only empty folders go: a table that was never published leaves nothing behind.
+        if std::fs::remove_dir(folder).is_ok() {
+            folder.parent().map(std::fs::remove_dir);
+        }
+    }
+}
