@@ -11,9 +11,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tests::{binary, clean, flowctl};
 
-/// Keeps every core busy for hours without ever yielding.
-const ENDLESS: &str = "select count(*) as n from generate_series(1, 3000000) a(x) \
-    cross join generate_series(1, 3000000) b(y) where (x * y) % 1000003 = 7";
+/// Keeps a core busy for hours without ever yielding: the time goes with the product of the texts' lengths.
+const ENDLESS: &str = "select levenshtein(repeat('ab', 1000000 + value), repeat('ba', 1000000)) as n \
+    from generate_series(1, 3)";
 /// Many rows into files, one after the other.
 const LONG: &str = "select value as n, md5(cast(value as varchar)) as text from generate_series(1, 60000000)";
 
@@ -31,6 +31,12 @@ fn flow(name: &str, sql: &str) -> String {
     )
 }
 
+/// A flow whose tasks keep every core busy.
+fn busy() -> String {
+    let others = (0..8).map(|n| format!("[tasks.u{n}]\nsql = \"{ENDLESS}\"\nafter = [\"first\"]\n"));
+    flow("f", ENDLESS) + &others.collect::<String>()
+}
+
 /// Starts a run and waits until the task `t` has started.
 fn start(folder: &Path, flow: &str) -> Child {
     let mut run = flowctl(folder);
@@ -41,6 +47,18 @@ fn start(folder: &Path, flow: &str) -> Child {
     assert!(lines.any(|line| started(&event(&line.unwrap()))), "the task never started");
     // Whoever reads on keeps the pipe open.
     std::thread::spawn(move || lines.count());
+    child
+}
+
+/// Starts [`busy`] and waits until it computes.
+fn start_busy(folder: &Path) -> Child {
+    let child = start(folder, "f.toml");
+    let ticks = || {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
+        let after_name = stat.rsplit(") ").next().unwrap().split(' ').nth(11).unwrap().to_owned();
+        after_name.parse::<u64>().unwrap()
+    };
+    until("computing", || ticks() > 200);
     child
 }
 
@@ -77,9 +95,9 @@ fn data_files(folder: &Path, dataset: &str) -> Vec<PathBuf> {
 
 #[test]
 fn one_signal_cancels_a_query_that_never_yields() {
-    let project = project(&[("f.toml", flow("f", ENDLESS))]);
+    let project = project(&[("f.toml", busy())]);
     for asked in [Signal::INT, Signal::TERM] {
-        let mut child = start(project.path(), "f.toml");
+        let mut child = start_busy(project.path());
         signal(&child, asked);
         assert_eq!(child.wait().unwrap().code(), Some(130));
         let shown = show(project.path(), "latest");
@@ -91,8 +109,8 @@ fn one_signal_cancels_a_query_that_never_yields() {
 
 #[test]
 fn a_second_signal_ends_the_process_at_once() {
-    let project = project(&[("f.toml", flow("f", ENDLESS))]);
-    let mut child = start(project.path(), "f.toml");
+    let project = project(&[("f.toml", busy())]);
+    let mut child = start_busy(project.path());
     signal(&child, Signal::INT);
     let asked = || {
         let why = run(project.path(), &["why", "latest", "t", "--json"]);
@@ -107,8 +125,8 @@ fn a_second_signal_ends_the_process_at_once() {
 
 #[test]
 fn another_process_leaves_a_busy_run_alone_and_can_cancel_it() {
-    let project = project(&[("f.toml", flow("f", ENDLESS)), ("g.toml", flow("g", "select 2 as two"))]);
-    let mut child = start(project.path(), "f.toml");
+    let project = project(&[("f.toml", busy()), ("g.toml", flow("g", "select 2 as two"))]);
+    let mut child = start_busy(project.path());
     let busy = show(project.path(), "latest")["run_id"].as_str().unwrap().to_owned();
     // Longer than the lease, so that only a renewed one keeps the run open.
     std::thread::sleep(Duration::from_millis(10_500));
@@ -228,9 +246,8 @@ fn a_full_disk_publishes_nothing_and_says_so() {
 
 #[test]
 fn a_store_without_space_ends_with_4() {
-    // Logs of a task fill the store's disk.
-    let talk = "name = \"f\"\n[tasks.t]\ncommand = [\"sh\", \"-c\", \"yes 0123456789012345678901234567890123456789 | head -n 200000\"]\n[tasks.u]\nkind = \"noop\"\nafter = [\"t\"]\n";
-    let project = project(&[("f.toml", talk.to_owned())]);
+    let many = (0..20_000).map(|n| format!("[tasks.t{n}]\nkind = \"noop\"\n"));
+    let project = project(&[("f.toml", format!("name = \"f\"\n{}", many.collect::<String>()))]);
     let Some(ended) = on_a_small_disk(project.path(), "FLOWCTL_STORE") else { return };
     let said = String::from_utf8_lossy(&ended.stderr);
     assert_eq!(ended.status.code(), Some(4), "{said}");

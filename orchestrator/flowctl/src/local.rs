@@ -32,7 +32,7 @@ const PINS_REMEMBERED: u64 = 8;
 /// Batches of log lines that may wait for the store before attempts have to.
 const LOG_BATCHES: usize = 256;
 /// How long attempts that were given up may hold up the end of the process.
-const WORKERS_LINGER: Duration = Duration::from_secs(1);
+const WORKERS_LINGER: Duration = Duration::from_millis(500);
 /// How long what a dead process left behind may take to end.
 const LEFTOVERS_GRACE: Duration = Duration::from_secs(5);
 
@@ -113,9 +113,11 @@ pub async fn run(cx: &Context, cores: Handle, engine: Engine, store: Store, orde
     let store = Arc::new(store);
     let cancel = interrupt::listen(folders(settings).scratch, run_id.clone())?;
     let mut progress = Progress::new(cx.json(), &plan, &run_id);
-    let executor = Arc::new(tasks::Executor::new(engine, folders(settings)));
+    let executor = Arc::new(tasks::Executor::new(engine.clone(), folders(settings)));
     let work = |channel| worker::serve(Arc::new(channel), executor, settings.slots, cores);
     let driven = drive(settings.slots, work, store.clone(), new, cancel, &mut progress).await;
+    // Queries that were dropped still remove what they wrote; those that do not yield leave it to `fsck --repair`.
+    let _ = timeout(WORKERS_LINGER, engine.settled()).await;
     progress.finish(order.retry_of);
     let run = driven.map_err(|error| lost(error, &run_id))?;
     progress.summary(&run)?;

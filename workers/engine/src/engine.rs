@@ -8,10 +8,14 @@ use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionConfig;
+use tokio::sync::Semaphore;
 
 use crate::Error;
 use crate::lake::Lake;
 use crate::memory::Memory;
+
+/// More than any machine writes at the same time.
+const WRITES_MAX: u32 = 1 << 20;
 
 /// What an engine is made from.
 #[derive(Clone, Debug)]
@@ -32,6 +36,8 @@ pub struct Engine {
     pub(crate) lake: Lake,
     pub(crate) state: Arc<SessionState>,
     pub(crate) memory: Memory,
+    /// A permit for each set of files that is being written.
+    pub(crate) open: Arc<Semaphore>,
 }
 
 impl Engine {
@@ -49,7 +55,14 @@ impl Engine {
             .with_default_features()
             .build();
         let memory = Memory::new(settings.notes.clone());
-        Ok(Engine { lake, state: Arc::new(state), memory })
+        Ok(Engine { lake, state: Arc::new(state), memory, open: Arc::new(Semaphore::new(WRITES_MAX as usize)) })
+    }
+
+    /// Waits until nothing is being written any more: what was dropped in the middle has removed its files. Only for an
+    /// engine that is given no more work.
+    pub async fn settled(&self) {
+        // Fails only for a semaphore that is closed, which this one never is.
+        let _ = self.open.acquire_many(WRITES_MAX).await;
     }
 }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::Engine;
 use crate::error::{delta, io};
-use crate::lake::{Table, on_disk};
+use crate::lake::{Table, begun, on_disk};
 
 /// Something of the lake that should not be.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -29,9 +29,10 @@ impl Engine {
     /// Only for a lake on this machine: an object store lists nothing cheaply, and its lifecycle rules do this.
     pub async fn fsck(&self, repair: bool, spared_since_ms: i64) -> Result<Vec<Finding>, Failure> {
         let mut found = vec![];
-        for name in self.lake.datasets().await? {
+        let Some(root) = &self.lake.folder else { return Ok(found) };
+        for name in begun(root)? {
             let table = self.lake.table(&name)?;
-            let Some(folder) = table.folder.clone() else { continue };
+            let folder = root.join(name.replacen('.', "/", 1));
             match known_files(&table).await {
                 Ok(known) => compare(&name, &folder, &known, repair, spared_since_ms, &mut found)?,
                 Err(failure) => found.push(Finding {
@@ -56,8 +57,8 @@ struct Known {
 }
 
 async fn known_files(table: &Table) -> Result<Known, Failure> {
-    let latest = table.latest().await?.unwrap_or_default();
     let mut ever = HashSet::new();
+    let Some(latest) = table.latest().await? else { return Ok(Known { live: HashSet::new(), ever }) };
     for version in 0..=latest {
         let commit = table.commit(version).await?;
         ever.extend(commit.into_iter().flat_map(|commit| commit.adds).map(|path| on_disk(&path)));
@@ -92,6 +93,11 @@ fn compare(
         }
         if repair {
             std::fs::remove_file(&path).map_err(|error| io("failed to remove", &path, &error))?;
+            // Only empty folders go.
+            path.ancestors()
+                .skip(1)
+                .take_while(|above| above.starts_with(folder))
+                .for_each(|it| drop(std::fs::remove_dir(it)));
         }
         found.push(finding("orphan", "a data file that is in no version".into(), &path, repair));
     }

@@ -1,6 +1,6 @@
 //! Where datasets live: a folder or an object-store prefix of Delta tables.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
@@ -56,16 +56,8 @@ impl Lake {
         let Some(root) = &self.folder else {
             return self.remote_datasets().await;
         };
-        let mut found = vec![];
-        for flow in folders(root)? {
-            for task in folders(&root.join(&flow))? {
-                if root.join(&flow).join(&task).join("_delta_log").is_dir() {
-                    found.push(format!("{flow}.{task}"));
-                }
-            }
-        }
-        found.sort();
-        Ok(found)
+        let published = |name: &String| root.join(name.replacen('.', "/", 1)).join("_delta_log").is_dir();
+        Ok(begun(root)?.into_iter().filter(published).collect())
     }
 
     async fn remote_datasets(&self) -> Result<Vec<String>, Failure> {
@@ -107,8 +99,18 @@ pub(crate) fn on_disk(path: &str) -> PathBuf {
     PathBuf::from(bytes.decode_utf8_lossy().into_owned())
 }
 
+/// The names of all datasets of a lake on this machine, sorted; some may never have been published.
+pub(crate) fn begun(root: &Path) -> Result<Vec<String>, Failure> {
+    let mut found = vec![];
+    for flow in folders(root)? {
+        found.extend(folders(&root.join(&flow))?.into_iter().map(|task| format!("{flow}.{task}")));
+    }
+    found.sort();
+    Ok(found)
+}
+
 /// The folders in a folder, but for hidden ones; none if it does not exist.
-fn folders(path: &std::path::Path) -> Result<Vec<String>, Failure> {
+fn folders(path: &Path) -> Result<Vec<String>, Failure> {
     let entries = match std::fs::read_dir(path) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(vec![]),
@@ -116,9 +118,7 @@ fn folders(path: &std::path::Path) -> Result<Vec<String>, Failure> {
     };
     let visible = |entry: std::fs::DirEntry| {
         let name = entry.file_name().into_string().ok()?;
-        (entry.path().is_dir() && !name.starts_with(['.', '_'])
-            || name.starts_with('_') && entry.path().join("_delta_log").is_dir())
-        .then_some(name)
+        (entry.path().is_dir() && !name.starts_with('.')).then_some(name)
     };
     Ok(entries.filter_map(Result::ok).filter_map(visible).collect())
 }
@@ -179,7 +179,7 @@ pub(crate) fn entry(version: u64) -> String {
 }
 
 /// The highest version in a log folder: commits and checkpoints are named by it.
-fn latest_on_disk(log: &std::path::Path) -> Result<Option<u64>, Failure> {
+fn latest_on_disk(log: &Path) -> Result<Option<u64>, Failure> {
     let entries = match std::fs::read_dir(log) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use crate::lake::{Table, on_disk};
 
 /// Files of a table on this machine. They are removed when the last holder is dropped, even by a cancel in the
@@ -12,16 +14,19 @@ pub(crate) struct Litter {
     folder: Option<PathBuf>,
     paths: Mutex<Vec<String>>,
     kept: AtomicBool,
+    _open: Option<OwnedSemaphorePermit>,
 }
 
 impl Litter {
-    pub(crate) fn of(table: &Table) -> Litter {
-        Litter { folder: table.folder.clone(), paths: Mutex::default(), kept: AtomicBool::new(false) }
+    /// `open` is held until the files are removed or kept.
+    pub(crate) fn of(table: &Table, open: Option<OwnedSemaphorePermit>) -> Litter {
+        let folder = table.folder.clone();
+        Litter { folder, paths: Mutex::default(), kept: AtomicBool::new(false), _open: open }
     }
 
     /// No files.
     pub(crate) fn nothing() -> Litter {
-        Litter { folder: None, paths: Mutex::default(), kept: AtomicBool::new(true) }
+        Litter { folder: None, paths: Mutex::default(), kept: AtomicBool::new(true), _open: None }
     }
 
     /// Adds files by their paths in the table's log.

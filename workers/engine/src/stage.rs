@@ -69,7 +69,7 @@ pub(crate) async fn stage(
     let physical = session.state.create_physical_plan(&plan).await.map_err(failure)?;
     let schema = physical.schema();
     let streams = execute_stream_partitioned(physical, session.state.task_ctx()).map_err(failure)?;
-    let litter = Arc::new(Litter::of(table));
+    let litter = Arc::new(Litter::of(table, session.engine.open.clone().try_acquire_owned().ok()));
     let partitions = partition_by.to_vec();
     let mut staged =
         Staged { adds: vec![], rows: 0, bytes: 0, schema: schema.clone(), litter, partition_by: partitions };
