@@ -61,9 +61,8 @@ class Bench:
     def line(self, name, results, limit_s=None, limit_mib=None) -> None:
         wall, cpu, peak = (statistics.median(column) for column in zip(*results))
         over = limit_s is not None and wall > limit_s or limit_mib is not None and peak > limit_mib
-        limits = " and ".join(
-            [f"{limit_s:g} s"] * (limit_s is not None) + [f"{limit_mib:g} MiB"] * (limit_mib is not None)
-        )
+        known = ((limit_s, "s"), (limit_mib, "MiB"))
+        limits = " and ".join(f"{limit:g} {unit}" for limit, unit in known if limit is not None)
         verdict = f"{'OVER' if over else 'within'} {limits}" if limits else ""
         spread = f"{min(r[0] for r in results):.3f}–{max(r[0] for r in results):.3f}"
         print(f"{name:28} {wall:9.3f} {spread:>17} {cpu:8.2f} {peak:8.0f}   {verdict}", flush=True)

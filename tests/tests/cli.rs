@@ -326,3 +326,23 @@ fn the_schema_describes_the_flow_file() {
     assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
     assert!(schema["properties"]["tasks"].is_object());
 }
+
+#[test]
+fn views_can_be_queried() {
+    let project = tempfile::tempdir().unwrap();
+    let flow = "name = \"f\"\n[params]\nfrom = { type = \"int\", default = 2 }\n[sources.s]\npath = \"s.csv\"\n\
+        [tasks.t]\nsql = \"select n, n * 10 as m from s\"\n\
+        [tasks.v]\nsql = \"select t.n, m from t join s using (n) where n >= $from\"\noutput = { as = \"view\" }\n\
+        [tasks.w]\nsql = \"select sum(m) as m from v\"\noutput = { as = \"view\" }\n";
+    fs::write(project.path().join("f.toml"), flow).unwrap();
+    let query = |sql: &str, at: &str| {
+        let output = run(project.path(), &["query", sql, "--format", "csv", "--at", at]);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    fs::write(project.path().join("s.csv"), "n\n1\n2\n3\n").unwrap();
+    assert_eq!(run(project.path(), &["run", "f.toml"]).status.code(), Some(0));
+    assert_eq!(query("select * from f.v order by n", "latest"), "n,m\n2,20\n3,30\n");
+    assert_eq!(query("select m from w", "latest"), "m\n50\n");
+    assert_eq!(query("select count(*) as c from v join t using (n)", "f.t=0"), "c\n2\n");
+}

@@ -189,3 +189,42 @@ sql = "select sum(amount) as s from copy"
     assert_eq!(lab.query("select s from shop.after").await, "s\n50\n");
     assert!(!lab.path("lake/shop/big").exists(), "a view is not stored");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_may_be_called_anything() {
+    const STRANGE: [&str; 6] = ["a b", "ü/ö", "50%", "x=y#1", "..", "tab\\tand'quote"];
+    for mode in ["replace_where", "append", "overwrite", "merge"] {
+        let keys = if mode == "merge" { ", keys = [\"n\"]" } else { "" };
+        let mut lab = Lab::new();
+        let flow = format!(
+            "name = \"f\"\n[sources.s]\npath = \"s.json\"\n\
+            [tasks.t]\nsql = \"select p, n, x from s\"\nchecks = [{{ unique = [\"n\"] }}]\n\
+            output = {{ mode = \"{mode}\", partition_by = [\"p\"]{keys} }}"
+        );
+        for round in 0..3 {
+            let row = |(n, p): (usize, &&str)| format!("{{\"p\": \"{p}\", \"n\": {n}, \"x\": {round}}}\n");
+            lab.write("s.json", &STRANGE.iter().enumerate().map(row).collect::<String>());
+            let ended = lab.run(&flow, &[]).await;
+            assert!(!outcome(&ended, "t").cached, "{mode}");
+            assert!(outcome(&lab.run(&flow, &[]).await, "t").cached, "{mode}");
+            let rows = lab.query("select count(distinct p) as p, count(*) as n, min(x) as a, max(x) as b from f.t").await;
+            assert_eq!(rows, format!("p,n,a,b\n6,6,{round},{round}\n"), "{mode}");
+            assert_eq!(lab.query("select n from f.t where p = 'ü/ö'").await, "n\n1\n", "{mode}");
+        }
+        assert_eq!(lab.engine.fsck(false, i64::MAX).await.unwrap(), [], "{mode}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_history_with_checkpoints_stays_readable() {
+    let mut lab = Lab::new();
+    let flow = "name = \"f\"\n[params]\nday = { type = \"int\" }\n[tasks.t]\nsql = \"select $day as day\"\noutput = { mode = \"append\" }";
+    for day in 0..110 {
+        outcome(&lab.run(flow, &[("day", &day.to_string())]).await, "t");
+    }
+    assert!(outcome(&lab.run(flow, &[("day", "7")]).await, "t").cached, "rows of a day are found behind checkpoints");
+    assert_eq!(lab.query("select count(*) as n, sum(day) as s from f.t").await, "n,s\n110,5995\n");
+    let past = [At::Version { dataset: "f.t".into(), version: 60 }];
+    assert_eq!(lab.query_at("select count(*) as n from f.t", &past).await, "n\n61\n");
+    assert_eq!(lab.engine.fsck(false, i64::MAX).await.unwrap(), []);
+}
