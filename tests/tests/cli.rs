@@ -332,7 +332,7 @@ fn views_can_be_queried() {
     let project = tempfile::tempdir().unwrap();
     let flow = "name = \"f\"\n[params]\nfrom = { type = \"int\", default = 2 }\n[sources.s]\npath = \"s.csv\"\n\
         [tasks.t]\nsql = \"select n, n * 10 as m from s\"\n\
-        [tasks.v]\nsql = \"select t.n, m from t join s using (n) where n >= $from\"\noutput = { as = \"view\" }\n\
+        [tasks.v]\nsql = \"select t.n, m from t join s using (n) where t.n >= $from\"\noutput = { as = \"view\" }\n\
         [tasks.w]\nsql = \"select sum(m) as m from v\"\noutput = { as = \"view\" }\n";
     fs::write(project.path().join("f.toml"), flow).unwrap();
     let query = |sql: &str, at: &str| {

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::Engine;
 use crate::error::{delta, io};
-use crate::lake::{Table, begun, on_disk};
+use crate::lake::{Table, begun};
 
 /// Something of the lake that should not be.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -61,7 +61,7 @@ async fn known_files(table: &Table) -> Result<Known, Failure> {
     let Some(latest) = table.latest().await? else { return Ok(Known { live: HashSet::new(), ever }) };
     for version in 0..=latest {
         let commit = table.commit(version).await?;
-        ever.extend(commit.into_iter().flat_map(|commit| commit.adds).map(|path| on_disk(&path)));
+        ever.extend(commit.into_iter().flat_map(|commit| commit.adds).map(PathBuf::from));
     }
     let opened = table.open(latest).await?;
     let state = opened.snapshot().map_err(|error| delta("failed to list the table's files", &error))?;

@@ -93,12 +93,6 @@ impl Lake {
     }
 }
 
-/// Where a file of a table's log is below the table's folder: the log percent-encodes special characters.
-pub(crate) fn on_disk(path: &str) -> PathBuf {
-    let bytes = percent_encoding::percent_decode_str(path);
-    PathBuf::from(bytes.decode_utf8_lossy().into_owned())
-}
-
 /// The names of all datasets of a lake on this machine, sorted; some may never have been published.
 pub(crate) fn begun(root: &Path) -> Result<Vec<String>, Failure> {
     let mut found = vec![];
@@ -149,6 +143,16 @@ impl Table {
             Err(DeltaTableError::InvalidVersion(_) | DeltaTableError::NotATable(_)) => Ok(None),
             Err(error) => Err(delta(&format!("failed to look at `{}`", self.dataset), &error)),
         }
+    }
+
+    /// The URL of a file of the table, whose path is below the table and may hold any character.
+    pub(crate) fn file_url(&self, path: &str) -> Url {
+        let mut url = self.url.clone();
+        // Fails only for URLs that have no path.
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path.split('/'));
+        }
+        url
     }
 
     /// Whether the log may have an entry for `version`; in an object store nobody knows.

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::lake::{Table, on_disk};
+use crate::lake::Table;
 
 /// Files of a table on this machine. They are removed when the last holder is dropped, even by a cancel in the
 /// middle of a query, unless they were kept. What a crash leaves is removed by `fsck --repair`.
@@ -29,7 +29,7 @@ impl Litter {
         Litter { folder: None, paths: Mutex::default(), kept: AtomicBool::new(true), _open: None }
     }
 
-    /// Adds files by their paths in the table's log.
+    /// Adds files by their paths below the table.
     pub(crate) fn add(&self, paths: impl Iterator<Item = String>) {
         self.paths.lock().unwrap_or_else(PoisonError::into_inner).extend(paths);
     }
@@ -44,7 +44,7 @@ impl Drop for Litter {
     fn drop(&mut self) {
         let (Some(folder), false) = (&self.folder, self.kept.load(Ordering::Relaxed)) else { return };
         for path in self.paths.get_mut().unwrap_or_else(PoisonError::into_inner) {
-            let path = folder.join(on_disk(path));
+            let path = folder.join(path);
             // What cannot be removed is left to `fsck --repair`.
             let _ = std::fs::remove_file(&path);
             let folders = path.ancestors().skip(1).take_while(|above| above.starts_with(folder) && above != folder);

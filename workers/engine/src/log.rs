@@ -5,6 +5,7 @@
 
 use flow::spec::Mode;
 use flow::wire::{CheckResult, Failure};
+use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 
 use crate::error::delta;
@@ -42,7 +43,7 @@ pub(crate) struct Commit {
     pub at: i64,
     /// `None` if another program wrote it.
     pub mark: Option<Mark>,
-    /// Paths of the files it added, relative to the table.
+    /// Paths of the files it added, below the table, as they are there.
     pub adds: Vec<String>,
 }
 
@@ -103,7 +104,9 @@ fn parse(version: u64, bytes: &[u8], dataset: &str) -> Result<Commit, Failure> {
             commit.at = info.timestamp;
             commit.mark = info.mark;
         }
-        commit.adds.extend(line.add.map(|add| add.path));
+        // The log percent-encodes paths.
+        let path = |add: Added| percent_decode_str(&add.path).decode_utf8_lossy().into_owned();
+        commit.adds.extend(line.add.map(path));
     }
     Ok(commit)
 }

@@ -126,7 +126,7 @@ impl Engine {
         let name = &publish.assignment.plan.tasks[publish.assignment.task].name;
         let mut going = HashSet::new();
         for add in active {
-            session.add(name, files(opened, [add.path.clone()]).await?);
+            session.add(name, files(table, opened, [add.path.clone()]).await?);
             if session
                 .frame(&predicate.replaced)
                 .await?
@@ -141,7 +141,7 @@ impl Engine {
             }
         }
         if !going.is_empty() {
-            session.add(name, files(opened, going.iter().cloned()).await?);
+            session.add(name, files(table, opened, going.iter().cloned()).await?);
             let kept = session.frame(&predicate.kept).await?;
             change.rewrite(session, table, kept).await?;
         }
@@ -165,14 +165,14 @@ impl Engine {
         one_row_a_key(&source, &keys).await?;
         let mut going = HashSet::new();
         for add in active {
-            let file = scan(session, files(opened, [add.path.clone()]).await?)?;
+            let file = scan(session, files(table, opened, [add.path.clone()]).await?)?;
             let touched = join(file, source.clone(), &keys, JoinType::LeftSemi).map_err(failure)?;
             if touched.limit(0, Some(1)).map_err(failure)?.count().await.map_err(failure)? > 0 {
                 going.insert(add.path.clone());
             }
         }
         if !going.is_empty() {
-            let target = scan(session, files(opened, going.iter().cloned()).await?)?;
+            let target = scan(session, files(table, opened, going.iter().cloned()).await?)?;
             let kept = join(target, source, &keys, JoinType::LeftAnti).map_err(failure)?;
             change.rewrite(session, table, kept).await?;
         }
@@ -233,7 +233,7 @@ impl Change {
         let mut all = LogicalPlanBuilder::from(staged.plan(table).map_err(failure)?);
         if let (Some(read), false) = (self.read, self.kept.is_empty()) {
             let opened = table.open(read).await?;
-            let kept = scan(session, files(&opened, self.kept.iter().cloned()).await?)?;
+            let kept = scan(session, files(table, &opened, self.kept.iter().cloned()).await?)?;
             all = all.union_by_name(kept.into_unoptimized_plan()).map_err(failure)?;
         }
         if let Some(rewritten) = &self.rewritten {
@@ -290,10 +290,12 @@ fn remove(add: &Add) -> Remove {
 
 /// Some of a version's files as a table.
 async fn files(
+    table: &Table,
     opened: &DeltaTable,
     paths: impl IntoIterator<Item = String>,
 ) -> Result<std::sync::Arc<dyn datafusion::catalog::TableProvider>, Failure> {
-    let provider = opened.table_provider().with_file_paths(paths).build().await.map_err(failure)?;
+    let urls = paths.into_iter().map(|path| table.file_url(&path).to_string());
+    let provider = opened.table_provider().with_file_paths(urls).build().await.map_err(failure)?;
     Ok(std::sync::Arc::new(provider))
 }
 

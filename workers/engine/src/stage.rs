@@ -17,7 +17,7 @@ use futures::StreamExt;
 use tokio::task::JoinSet;
 
 use crate::error::{delta, failure, io};
-use crate::lake::{Table, on_disk};
+use crate::lake::Table;
 use crate::litter::Litter;
 use crate::session::Session;
 use crate::{durable, types};
@@ -154,7 +154,7 @@ pub(crate) fn sync(table: &Table, staged: &Staged) -> Result<(), Failure> {
     let Some(folder) = &table.folder else { return Ok(()) };
     let mut folders = std::collections::BTreeSet::new();
     for add in &staged.adds {
-        let path = folder.join(on_disk(&add.path));
+        let path = folder.join(&add.path);
         durable::sync_file(&path).map_err(|error| io("failed to sync", &path, &error))?;
         folders.extend(
             path.ancestors().skip(1).take_while(|path| path.starts_with(folder)).map(std::path::Path::to_path_buf),
@@ -197,13 +197,7 @@ impl Staged {
 
     /// The files of one partition, its values filled in.
     fn part(&self, table: &Table, values: &[Option<String>], adds: &[&Add]) -> PlanResult<LogicalPlan> {
-        let urls = adds.iter().map(|add| {
-            let url = table
-                .url
-                .join(&add.path)
-                .map_err(|error| datafusion::error::DataFusionError::External(Box::new(error)))?;
-            ListingTableUrl::parse(url.as_str())
-        });
+        let urls = adds.iter().map(|add| ListingTableUrl::parse(table.file_url(&add.path).as_str()));
         let stored = self.schema.fields().iter().filter(|field| !self.partition_by.contains(field.name()));
         let stored = Arc::new(datafusion::arrow::datatypes::Schema::new(stored.cloned().collect::<Vec<_>>()));
         let options = ListingOptions::new(Arc::new(ParquetFormat::default())).with_file_extension("");

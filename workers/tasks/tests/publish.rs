@@ -192,7 +192,7 @@ sql = "select sum(amount) as s from copy"
 
 #[tokio::test(flavor = "multi_thread")]
 async fn partitions_may_be_called_anything() {
-    const STRANGE: [&str; 6] = ["a b", "ü/ö", "50%", "x=y#1", "..", "tab\\tand'quote"];
+    const STRANGE: [&str; 6] = ["a b", "ü/ö", "50%", "x=y#1", "..", "an 'and' \\\"or\\\""];
     for mode in ["replace_where", "append", "overwrite", "merge"] {
         let keys = if mode == "merge" { ", keys = [\"n\"]" } else { "" };
         let mut lab = Lab::new();
@@ -207,7 +207,8 @@ async fn partitions_may_be_called_anything() {
             let ended = lab.run(&flow, &[]).await;
             assert!(!outcome(&ended, "t").cached, "{mode}");
             assert!(outcome(&lab.run(&flow, &[]).await, "t").cached, "{mode}");
-            let rows = lab.query("select count(distinct p) as p, count(*) as n, min(x) as a, max(x) as b from f.t").await;
+            let rows =
+                lab.query("select count(distinct p) as p, count(*) as n, min(x) as a, max(x) as b from f.t").await;
             assert_eq!(rows, format!("p,n,a,b\n6,6,{round},{round}\n"), "{mode}");
             assert_eq!(lab.query("select n from f.t where p = 'ü/ö'").await, "n\n1\n", "{mode}");
         }
