@@ -40,6 +40,10 @@ const TABLES: [(&str, &str, &[&str]); 5] = [
     ),
 ];
 
+/// As in flowctl, so that only what flowctl does besides is compared.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);

@@ -20,6 +20,9 @@ use crate::session::Session;
 /// Rows shown of a check that fails.
 const SAMPLES_MAX: usize = 3;
 
+/// The column that counts the rows of a group.
+const GROUP_ROWS: &str = "__group_rows";
+
 /// A check with what it needs to be made.
 pub struct Audit<'a> {
     pub check: &'a Check,
@@ -42,8 +45,7 @@ impl Session {
             let (failed_rows, observed) = match counted {
                 Some(found) => found,
                 None => {
-                    let failing = self.failing(seen, audit).await?;
-                    let rows = failing.count().await.map_err(failure)? as u64;
+                    let rows = self.count_failing(seen, audit).await?;
                     (rows, Some(rows as f64))
                 }
             };
@@ -87,6 +89,18 @@ impl Session {
             }
         }
         Ok(counts)
+    }
+
+    async fn count_failing(&self, seen: &Seen, audit: &Audit<'_>) -> Result<u64, Failure> {
+        let Rule::Unique(columns) = &audit.check.rule else {
+            let failing = self.failing(seen, audit).await?;
+            return Ok(failing.count().await.map_err(failure)? as u64);
+        };
+        // Groups are counted by the keys alone; their rows are looked for only where there are any.
+        let groups = duplicate_groups(seen.on(audit.check.on), columns);
+        let all = groups.and_then(|groups| groups.aggregate(vec![], vec![sum(ident(GROUP_ROWS))]));
+        let batches = all.map_err(failure)?.collect().await.map_err(failure)?;
+        Ok(number_at(&batches, 0))
     }
 
     /// The rows that break a check.
@@ -174,15 +188,23 @@ pub(crate) fn literal(value: &serde_json::Value) -> Expr {
     }
 }
 
+/// The size of each group of rows that agree in all columns; a NULL is no duplicate.
+fn duplicate_groups(rows: DataFrame, columns: &[String]) -> datafusion::error::Result<DataFrame> {
+    let known = columns.iter().map(|name| ident(name).is_not_null()).reduce(Expr::and).unwrap_or_else(|| lit(true));
+    let keys: Vec<Expr> = columns.iter().map(ident).collect();
+    let grouped = rows.filter(known)?.aggregate(keys, vec![count(lit(1_i64)).alias(GROUP_ROWS)])?;
+    grouped.filter(ident(GROUP_ROWS).gt(lit(1_i64)))
+}
+
 /// All rows of groups that agree in all columns; a NULL is no duplicate.
 fn duplicates(rows: DataFrame, columns: &[String]) -> datafusion::error::Result<DataFrame> {
     let known = columns.iter().map(|name| ident(name).is_not_null()).reduce(Expr::and).unwrap_or_else(|| lit(true));
     let names: Vec<String> = rows.schema().fields().iter().map(|field| field.name().clone()).collect();
     let keys: Vec<Expr> = columns.iter().map(ident).collect();
     let size = WindowFunction::new(WindowFunctionDefinition::AggregateUDF(count_udaf()), vec![lit(1_i64)]);
-    let size = Expr::from(size).partition_by(keys).build()?.alias("__group_rows");
+    let size = Expr::from(size).partition_by(keys).build()?.alias(GROUP_ROWS);
     let counted = rows.filter(known)?.window(vec![size])?;
-    counted.filter(ident("__group_rows").gt(lit(1_i64)))?.select(names.iter().map(ident).collect::<Vec<_>>())
+    counted.filter(ident(GROUP_ROWS).gt(lit(1_i64)))?.select(names.iter().map(ident).collect::<Vec<_>>())
 }
 
 /// Rows whose value is not among those of another table; NULL passes.
