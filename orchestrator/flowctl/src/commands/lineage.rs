@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 use std::io::{self, BufWriter, Write};
 
 use flow::lineage::{Input, Kind};
+use flow::plan::Column;
 use serde::Serialize;
 use serde_json::json;
 
@@ -35,7 +36,8 @@ pub struct Args {
 pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
     let catalogue = cx.block_on(super::catalogue(cx))?;
     let named = catalogue.resolve(&args.dataset)?;
-    let columns = columns(&catalogue, &named);
+    let source = if catalogue.datasets.contains_key(&named.dataset) { vec![] } else { source(cx, &catalogue, &named)? };
+    let columns = columns(&catalogue, &named, &source);
     let edges = (args.up || args.down).then(|| edges(&catalogue, &named, args));
     if cx.json() {
         let known = catalogue.datasets.get(&named.dataset);
@@ -60,26 +62,34 @@ pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
     Ok(Exit::Done)
 }
 
-/// A column with its inputs. Those of a source have none, and their types are the flow's business.
+/// A column with its inputs. Those of a source have none.
 #[derive(Serialize)]
 struct Shown<'a> {
     name: &'a str,
     #[serde(rename = "type")]
-    kind: Option<&'a str>,
+    kind: &'a str,
     inputs: &'a [Input],
 }
 
-fn columns<'a>(catalogue: &'a Catalogue, named: &Named) -> Vec<Shown<'a>> {
+/// The columns of a source, as a run that read it typed them.
+fn source(cx: &Context, catalogue: &Catalogue, named: &Named) -> Result<Vec<Column>, Error> {
+    let reads = |dataset: &&store::Dataset| {
+        dataset.columns.iter().flat_map(|column| &column.inputs).any(|input| input.dataset == named.dataset)
+    };
+    let Some(reader) = catalogue.datasets.values().find(reads) else { return Ok(vec![]) };
+    let plan = cx.block_on(async { Ok(cx.store_with_runs().await?.load(&reader.run_id).await?.plan) })?;
+    let source = plan.sources.into_iter().find(|source| source.name == named.dataset);
+    Ok(source.map(|source| source.columns).unwrap_or_default())
+}
+
+fn columns<'a>(catalogue: &'a Catalogue, named: &Named, source: &'a [Column]) -> Vec<Shown<'a>> {
     let all: Vec<Shown<'a>> = match catalogue.datasets.get(&named.dataset) {
         Some(known) => known
             .columns
             .iter()
-            .map(|column| Shown { name: &column.name, kind: Some(&column.kind), inputs: &column.inputs })
+            .map(|column| Shown { name: &column.name, kind: &column.kind, inputs: &column.inputs })
             .collect(),
-        None => {
-            let read = catalogue.columns(&named.dataset).into_iter();
-            read.map(|name| Shown { name, kind: None, inputs: &[] }).collect()
-        }
+        None => source.iter().map(|column| Shown { name: &column.name, kind: &column.kind, inputs: &[] }).collect(),
     };
     let wanted = |name: &str| named.column.as_deref().is_none_or(|column| column == name);
     all.into_iter().filter(|column| wanted(column.name)).collect()
@@ -103,7 +113,7 @@ fn one_hop(out: &mut impl Write, dataset: &str, columns: &[Shown<'_>]) -> io::Re
     };
     let all = columns.iter().map(indirect).reduce(|a, b| &a & &b).unwrap_or_default();
     for column in columns {
-        writeln!(out, "  {bold}{}{bold:#} {dim}{}{dim:#}", column.name, column.kind.unwrap_or_default())?;
+        writeln!(out, "  {bold}{}{bold:#} {dim}{}{dim:#}", column.name, column.kind)?;
         for input in column.inputs.iter().filter(|input| !all.contains(input)) {
             hop(out, input)?;
         }
