@@ -73,6 +73,7 @@ pub fn task(run: &Run, id: TaskId) -> Task {
         version: outcome.and_then(|outcome| outcome.version),
         location: outcome.and_then(|outcome| outcome.location.clone()),
         artifacts: outcome.map(|outcome| outcome.artifacts.clone()).unwrap_or_default(),
+        warnings: outcome.map(|outcome| outcome.warnings.clone()).unwrap_or_default(),
     }
 }
 
@@ -118,4 +119,7 @@ pub struct Task {
     /// Files kept with the run, by name.
     #[serde(default)]
     pub artifacts: std::collections::BTreeMap<String, String>,
+    /// What a reader should know though the task succeeded.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }

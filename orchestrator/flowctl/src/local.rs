@@ -29,8 +29,10 @@ use crate::{interrupt, place, print};
 
 /// How many runs of a flow are searched for files that have not changed since.
 const PINS_REMEMBERED: u64 = 8;
-/// Batches of log lines that may wait for the store before attempts have to.
-const LOG_BATCHES: usize = 256;
+/// Batches of log lines, of up to 64 KiB each, that may wait for the store before attempts have to.
+const LOG_BATCHES: usize = 8;
+/// About how many lines one transaction writes: decisions wait behind it.
+const LOG_LINES: usize = 5_000;
 /// How long attempts that were given up may hold up the end of the process.
 const WORKERS_LINGER: Duration = Duration::from_millis(500);
 /// How long what a dead process left behind may take to end.
@@ -78,7 +80,9 @@ fn ready(settings: &Settings) -> Result<(), Error> {
     if settings.lake.contains("://") {
         return Ok(());
     }
-    place::writable(Path::new(&settings.lake)).map_err(|why| {
+    let lake = Path::new(&settings.lake);
+    let made = std::fs::create_dir_all(lake).map_err(|error| error.to_string());
+    made.and_then(|()| place::writable(lake)).map_err(|why| {
         Error::new(Exit::Unreachable, format!("the lake {} cannot be written: {why}", settings.lake))
             .hint("--lake, FLOWCTL_LAKE or `lake` in flowctl.toml say where it is")
     })
@@ -191,12 +195,16 @@ fn folders(settings: &Settings) -> tasks::command::Folders {
 /// Takes everything that waits into one transaction.
 async fn write_logs(store: Arc<Store>, run_id: String, mut lines: mpsc::Receiver<Vec<Line>>) {
     while let Some(mut batch) = lines.recv().await {
-        while let Ok(more) = lines.try_recv() {
+        while batch.len() < LOG_LINES
+            && let Ok(more) = lines.try_recv()
+        {
             batch.extend(more);
         }
         let batch: Vec<store::Line> = batch.into_iter().map(stored).collect();
-        if let Err(error) = store.log(&run_id, &batch).await {
-            tracing::warn!("{} lines of log are lost: failed to {error}", batch.len());
+        for some in batch.chunks(LOG_LINES) {
+            if let Err(error) = store.log(&run_id, some).await {
+                tracing::warn!("{} lines of log are lost: failed to {error}", some.len());
+            }
         }
     }
 }

@@ -1,8 +1,11 @@
 //! Checks: what is counted, and on which rows.
 
+use std::sync::Arc;
+
 use datafusion::arrow::array::{Array, AsArray, RecordBatch};
 use datafusion::arrow::datatypes::Int64Type;
 use datafusion::common::Column as PlanColumn;
+use datafusion::datasource::ViewTable;
 use datafusion::functions_aggregate::count::count_udaf;
 use datafusion::functions_aggregate::expr_fn::{count, sum};
 use datafusion::logical_expr::expr::WindowFunction;
@@ -31,14 +34,16 @@ pub struct Audit<'a> {
 }
 
 /// The rows that a check sees.
-pub(crate) struct Seen {
+pub(crate) struct Seen<'a> {
+    /// The dataset's name in the session.
+    pub name: &'a str,
     pub rows: DataFrame,
     pub table: Option<DataFrame>,
 }
 
 impl Session {
     /// Makes every check. Those that count in one pass over the rows share that pass.
-    pub(crate) async fn audit(&self, seen: &Seen, audits: &[Audit<'_>]) -> Result<Vec<CheckResult>, Failure> {
+    pub(crate) async fn audit(&self, seen: &Seen<'_>, audits: &[Audit<'_>]) -> Result<Vec<CheckResult>, Failure> {
         let mut results = vec![];
         let counted = self.count_all(seen, audits).await?;
         for (audit, counted) in audits.iter().zip(counted) {
@@ -59,7 +64,11 @@ impl Session {
     }
 
     /// One pass for all checks that look at a row at a time: for each its failed rows, or `None` if it needs more.
-    async fn count_all(&self, seen: &Seen, audits: &[Audit<'_>]) -> Result<Vec<Option<(u64, Option<f64>)>>, Failure> {
+    async fn count_all(
+        &self,
+        seen: &Seen<'_>,
+        audits: &[Audit<'_>],
+    ) -> Result<Vec<Option<(u64, Option<f64>)>>, Failure> {
         let mut counts = vec![None; audits.len()];
         for on in [On::Rows, On::Table] {
             let chosen: Vec<usize> = (0..audits.len())
@@ -91,7 +100,7 @@ impl Session {
         Ok(counts)
     }
 
-    async fn count_failing(&self, seen: &Seen, audit: &Audit<'_>) -> Result<u64, Failure> {
+    async fn count_failing(&self, seen: &Seen<'_>, audit: &Audit<'_>) -> Result<u64, Failure> {
         let Rule::Unique(columns) = &audit.check.rule else {
             let failing = self.failing(seen, audit).await?;
             return Ok(failing.count().await.map_err(failure)? as u64);
@@ -104,8 +113,10 @@ impl Session {
     }
 
     /// The rows that break a check.
-    pub(crate) async fn failing(&self, seen: &Seen, audit: &Audit<'_>) -> Result<DataFrame, Failure> {
+    pub(crate) async fn failing(&self, seen: &Seen<'_>, audit: &Audit<'_>) -> Result<DataFrame, Failure> {
         let rows = seen.on(audit.check.on);
+        // What the check itself reads under the dataset's name are the rows that it looks at.
+        self.add(seen.name, Arc::new(ViewTable::new(rows.logical_plan().clone(), None)));
         let found = match &audit.check.rule {
             Rule::Unique(columns) => duplicates(rows, columns),
             Rule::References { column, input, to_column } => {
@@ -123,7 +134,7 @@ impl Session {
 
     async fn samples(
         &self,
-        seen: &Seen,
+        seen: &Seen<'_>,
         audit: &Audit<'_>,
     ) -> Result<Vec<serde_json::Map<String, serde_json::Value>>, Failure> {
         let failing = self.failing(seen, audit).await?;
@@ -150,7 +161,7 @@ fn quoted(name: &str) -> String {
     name.split('.').map(part).collect::<Vec<_>>().join(".")
 }
 
-impl Seen {
+impl Seen<'_> {
     fn on(&self, on: On) -> DataFrame {
         match (on, &self.table) {
             (On::Table, Some(table)) => table.clone(),

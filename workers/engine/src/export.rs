@@ -56,7 +56,7 @@ impl Session {
             let path = file.display().to_string();
             let found = self
                 .engine
-                .infer(&source(path.clone(), vec![]), false)
+                .infer(&source(path.clone(), vec![]), false, true)
                 .await
                 .map_err(|problem| Failure::user(problem.message))?;
             self.keeps_schema(format, &columns, &found, file)?;

@@ -2,8 +2,10 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use flow::wire::Failure;
+use regex::Regex;
 use serde::Serialize;
 
 use crate::Engine;
@@ -108,6 +110,13 @@ fn compare(
     Ok(())
 }
 
+/// Whether a data file, whole or half-written, is called as those that we write. Nothing else is ours to judge.
+fn ours(name: &str) -> bool {
+    static NAMES: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r"^part-\d{5}-[0-9a-f-]{36}-c\d{3}\.snappy\.parquet(#\d+)?$").ok());
+    NAMES.as_ref().is_some_and(|names| names.is_match(name))
+}
+
 /// Data files and half-written ones below a table's folder, but those touched since `since_ms`.
 fn files(folder: &Path, since_ms: i64) -> Result<Vec<PathBuf>, Failure> {
     let (mut open, mut found) = (vec![folder.to_path_buf()], vec![]);
@@ -115,11 +124,12 @@ fn files(folder: &Path, since_ms: i64) -> Result<Vec<PathBuf>, Failure> {
         for entry in
             std::fs::read_dir(&folder).map_err(|error| io("failed to list", &folder, &error))?.filter_map(Result::ok)
         {
-            let path = entry.path();
-            let name = entry.file_name();
-            if path.is_dir() && name != "_delta_log" {
+            let (path, name) = (entry.path(), entry.file_name());
+            // Of the entry itself: a link may lead out of the lake.
+            let Ok(kind) = entry.file_type() else { continue };
+            if kind.is_dir() && name != "_delta_log" {
                 open.push(path);
-            } else if path.is_file() && old(&path, since_ms) {
+            } else if kind.is_file() && ours(&name.to_string_lossy()) && old(&path, since_ms) {
                 found.push(path);
             }
         }

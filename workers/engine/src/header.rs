@@ -1,5 +1,8 @@
 //! Protocol and metadata: what a table's log says of its columns.
 
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{DataType, FieldRef, Schema};
 use deltalake::DeltaTable;
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel;
 use deltalake::kernel::{Action, MetadataExt, StructType, new_metadata};
@@ -10,8 +13,21 @@ use crate::error::delta;
 use crate::publish::Publish;
 use crate::stage::Staged;
 
-pub(crate) fn one_column_set(schema: &datafusion::arrow::datatypes::Schema) -> Result<StructType, Failure> {
-    schema.try_into_kernel().map_err(|error: datafusion::arrow::error::ArrowError| Failure::user(error.to_string()))
+/// The columns as the log has them. Any may be NULL: whether a query can return none is its author's business, and the
+/// next version of the query may.
+pub(crate) fn one_column_set(schema: &Schema) -> Result<StructType, Failure> {
+    let schema = Schema::new(schema.fields().iter().map(nullable).collect::<Vec<_>>());
+    (&schema).try_into_kernel().map_err(|error: datafusion::arrow::error::ArrowError| Failure::user(error.to_string()))
+}
+
+fn nullable(field: &FieldRef) -> FieldRef {
+    let kind = match field.data_type() {
+        DataType::List(item) => DataType::List(nullable(item)),
+        DataType::LargeList(item) => DataType::LargeList(nullable(item)),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(nullable).collect()),
+        kind => kind.clone(),
+    };
+    Arc::new(field.as_ref().clone().with_data_type(kind).with_nullable(true))
 }
 
 /// Protocol and metadata of a table's first version.

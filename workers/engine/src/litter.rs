@@ -34,6 +34,10 @@ impl Litter {
         self.paths.lock().unwrap_or_else(PoisonError::into_inner).extend(paths);
     }
 
+    pub(crate) fn is_kept(&self) -> bool {
+        self.kept.load(Ordering::Relaxed)
+    }
+
     /// The files are part of the table now, or may be.
     pub(crate) fn keep(&self) {
         self.kept.store(true, Ordering::Relaxed);
@@ -42,7 +46,7 @@ impl Litter {
 
 impl Drop for Litter {
     fn drop(&mut self) {
-        let (Some(folder), false) = (&self.folder, self.kept.load(Ordering::Relaxed)) else { return };
+        let (Some(folder), false) = (&self.folder, self.is_kept()) else { return };
         for path in self.paths.get_mut().unwrap_or_else(PoisonError::into_inner) {
             let path = folder.join(path);
             // What cannot be removed is left to `fsck --repair`.

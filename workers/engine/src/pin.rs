@@ -54,7 +54,7 @@ async fn pin_source(source: &Source, known: &[PinnedFile]) -> Result<Vec<PinnedF
     if source.format == Format::Delta {
         let version = source::delta_version(&source.path).await?;
         let path = source.path.clone();
-        return Ok(vec![PinnedFile { path, bytes: 0, stamp: String::new(), hash: version.to_string() }]);
+        return Ok(vec![PinnedFile { path, bytes: 0, stamp: String::new(), hash: version }]);
     }
     let files = source::files(source).map_err(|problem| Failure::external(problem.message))?;
     let known: BTreeMap<&str, &PinnedFile> = known.iter().map(|file| (file.path.as_str(), file)).collect();

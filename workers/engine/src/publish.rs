@@ -1,12 +1,12 @@
 //! Write, audit, publish: staged files, checks on exactly those, one commit.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use deltalake::kernel::transaction::{CommitData, TransactionError};
 use deltalake::kernel::{Action, Transaction};
 use deltalake::logstore::CommitOrBytes;
 use deltalake::protocol::{DeltaOperation, SaveMode};
-use flow::plan::{Input, Output, Task};
+use flow::plan::{Input, Output, Source, Task};
 use flow::spec::{Mode, On};
 use flow::wire::{Assignment, CheckResult, Failure, Outcome};
 
@@ -58,6 +58,24 @@ impl Publish<'_> {
         &self.assignment.plan.tasks[self.assignment.task]
     }
 
+    /// The sources that the task reads, through views too.
+    fn sources(&self) -> impl Iterator<Item = &Source> {
+        let plan = &self.assignment.plan;
+        let (mut open, mut names) = (vec![self.task()], BTreeSet::new());
+        while let Some(task) = open.pop() {
+            for input in task.inputs.values() {
+                match input {
+                    Input::Source(name) => drop(names.insert(name)),
+                    Input::Task(id) if plan.tasks[*id].output.as_ref().is_some_and(|output| output.view) => {
+                        open.push(&plan.tasks[*id]);
+                    }
+                    Input::Task(_) | Input::External(_) => {}
+                }
+            }
+        }
+        plan.sources.iter().filter(move |source| names.contains(&source.name))
+    }
+
     pub(crate) fn mark(&self, rows: u64, bytes: u64, checks: &[CheckResult]) -> Mark {
         let mut checks = checks.to_vec();
         checks.iter_mut().for_each(|check| check.samples.clear());
@@ -86,7 +104,8 @@ impl Engine {
         hasher.update(base.as_bytes());
         for (name, input) in &task.inputs {
             hasher.update(format!("\n{name}=").as_bytes());
-            hasher.update(self.input_identity(assignment, input).await?.as_bytes());
+            let Some(identity) = self.input_identity(assignment, input).await? else { return Ok(None) };
+            hasher.update(identity.as_bytes());
         }
         Ok(Some(hasher.finalize().to_hex().to_string()))
     }
@@ -101,11 +120,12 @@ impl Engine {
         Ok(self.lake.table(dataset)?.latest().await?.is_some())
     }
 
-    async fn input_identity(&self, assignment: &Assignment, input: &Input) -> Result<String, Failure> {
+    /// `None` if what is read changes by itself.
+    async fn input_identity(&self, assignment: &Assignment, input: &Input) -> Result<Option<String>, Failure> {
         match input {
             Input::Source(name) => {
                 let files = assignment.pins.sources.get(name).map_or(&[][..], Vec::as_slice);
-                Ok(files.iter().map(|file| file.hash.as_str()).collect::<Vec<_>>().join(","))
+                Ok(Some(files.iter().map(|file| file.hash.as_str()).collect::<Vec<_>>().join(",")))
             }
             Input::Task(id) => {
                 let task = &assignment.plan.tasks[*id];
@@ -124,24 +144,24 @@ impl Engine {
     }
 
     /// A view is what its query means and what that reads.
-    async fn view_identity(&self, assignment: &Assignment, view: &Task) -> Result<String, Failure> {
-        let mut identity = view.fingerprint.clone().unwrap_or_default();
+    async fn view_identity(&self, assignment: &Assignment, view: &Task) -> Result<Option<String>, Failure> {
+        let Some(mut identity) = view.fingerprint.clone() else { return Ok(None) };
         for (name, input) in &view.inputs {
-            identity.push_str(&format!("|{name}="));
-            identity.push_str(&self.input_identity(assignment, input).await?);
+            let Some(input) = self.input_identity(assignment, input).await? else { return Ok(None) };
+            identity.push_str(&format!("|{name}={input}"));
         }
-        Ok(identity)
+        Ok(Some(identity))
     }
 
     /// A version's number, and the fingerprint or the attempt behind it: numbers start again when a table is made anew.
-    async fn version_identity(&self, dataset: &str, version: Option<u64>) -> Result<String, Failure> {
+    async fn version_identity(&self, dataset: &str, version: Option<u64>) -> Result<Option<String>, Failure> {
         let version = version.ok_or_else(|| Failure::internal(format!("no version of `{dataset}` was assigned")))?;
         let commit = self.lake.table(dataset)?.commit(version).await?;
         let behind = commit.map(|commit| match commit.mark {
             Some(mark) => mark.fingerprint.unwrap_or_else(|| format!("{}/{}", mark.run_id, mark.attempt)),
             None => commit.at.to_string(),
         });
-        Ok(format!("{version}:{}", behind.unwrap_or_default()))
+        Ok(Some(format!("{version}:{}", behind.unwrap_or_default())))
     }
 
     /// The outcome of the version that already is what this attempt would write, if there is one.
@@ -232,16 +252,16 @@ impl Engine {
         let checks = self.audit_staged(session, table, staged, change, publish).await?;
         stage::sync(table, staged)?;
         change.sync(table)?;
-        for source in publish.task().inputs.values().filter_map(|input| match input {
-            Input::Source(name) => publish.assignment.plan.sources.iter().find(|source| source.name == *name),
-            _ => None,
-        }) {
+        for source in publish.sources() {
             let pinned = publish.assignment.pins.sources.get(&source.name).map_or(&[][..], Vec::as_slice);
             self.still_pinned(source, pinned).await?;
         }
         let mark = publish.mark(staged.rows, staged.bytes, &checks);
         let Some(version) = commit(table, staged, change, &mark).await? else { return Ok(None) };
-        self.clear_rejected(publish).await?;
+        // The commit stands: what is left of an earlier failure goes with the next one.
+        if let Err(failure) = self.clear_rejected(publish).await {
+            tracing::warn!(dataset = table.dataset, "failed to clear the rejected rows: {}", failure.message);
+        }
         let mut outcome = outcome(table, version, &mark);
         outcome.checks = checks;
         outcome.warnings.clone_from(&change.warnings);
@@ -259,11 +279,12 @@ impl Engine {
         if publish.audits.is_empty() {
             return Ok(vec![]);
         }
-        session.add(&publish.task().name, staged.view(table)?);
-        let rows = session.table(&publish.task().name).await?;
+        let name = &publish.task().name;
+        session.add(name, staged.view(table)?);
+        let rows = session.table(name).await?;
         let whole = publish.audits.iter().any(|audit| audit.check.on == On::Table);
         let whole = if whole { Some(change.table_as_it_would_be(session, table, staged).await?) } else { None };
-        let seen = Seen { rows, table: whole };
+        let seen = Seen { name, rows, table: whole };
         let checks = session.audit(&seen, &publish.audits).await?;
         if checks.iter().any(blocks) {
             self.keep_rejected(session, &seen, publish, &checks).await?;
@@ -278,9 +299,13 @@ impl Engine {
         query: &Query,
         publish: &Publish<'_>,
     ) -> Result<Vec<CheckResult>, Failure> {
-        session.add_view(&publish.task().name, query).await?;
-        let rows = session.table(&publish.task().name).await?;
-        verdict(session.audit(&Seen { rows, table: None }, &publish.audits).await?, "what reads the view does not run")
+        let name = &publish.task().name;
+        session.add_view(name, query).await?;
+        let rows = session.table(name).await?;
+        verdict(
+            session.audit(&Seen { name, rows, table: None }, &publish.audits).await?,
+            "what reads the view does not run",
+        )
     }
 }
 

@@ -142,7 +142,7 @@ impl Engine {
             columns: vec![],
         };
         let user = |problem: crate::SourceProblem| Failure::user(problem.message);
-        source.columns = self.infer(&source, false).await.map_err(user)?;
+        source.columns = self.infer(&source, false, true).await.map_err(user)?;
         let files: Vec<PathBuf> = source::files(&source).map_err(user)?;
         let pinned = files.iter().map(|file| PinnedFile {
             path: file.display().to_string(),
@@ -274,6 +274,8 @@ impl<'a> Writer<'a> {
 fn arrow(error: ArrowError) -> Error {
     match error {
         ArrowError::IoError(_, error) if error.kind() == std::io::ErrorKind::BrokenPipe => Error::BrokenPipe,
+        // The writers of CSV and Parquet tell the system's error in texts of their own.
+        error if error.to_string().contains("(os error 32)") => Error::BrokenPipe,
         error => Error::Failed(Failure::external(error.to_string())),
     }
 }

@@ -26,7 +26,7 @@ impl Engine {
     pub(crate) async fn keep_rejected(
         &self,
         session: &Session,
-        seen: &Seen,
+        seen: &Seen<'_>,
         publish: &Publish<'_>,
         checks: &[CheckResult],
     ) -> Result<(), Failure> {
@@ -50,7 +50,7 @@ impl Engine {
     async fn rejected_rows(
         &self,
         session: &Session,
-        seen: &Seen,
+        seen: &Seen<'_>,
         audit: &Audit<'_>,
         run_id: &str,
     ) -> Result<Option<DataFrame>, Failure> {

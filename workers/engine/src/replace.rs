@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use datafusion::common::Column;
 use datafusion::logical_expr::{JoinType, LogicalPlanBuilder};
-use datafusion::prelude::{DataFrame, Expr};
+use datafusion::prelude::{DataFrame, Expr, ident, lit};
 use deltalake::DeltaTable;
 use deltalake::kernel::{Action, Add, Remove};
 use flow::spec::Mode;
@@ -46,6 +47,10 @@ impl Engine {
         let partition_by = publish.output.partition_by.clone();
         let Some(latest) = table.latest().await? else {
             all_match(session, table, staged, publish).await?;
+            if publish.output.mode == Mode::Merge {
+                let source = DataFrame::new(session.state.clone(), staged.plan(table).map_err(failure)?);
+                one_row_a_key(&source, &keys(publish)).await?;
+            }
             let header = new_header(staged, &partition_by)?;
             return Ok(Change { header, partition_by, ..Change::default() });
         };
@@ -160,7 +165,7 @@ impl Engine {
         publish: &Publish<'_>,
         change: &mut Change,
     ) -> Result<HashSet<String>, Failure> {
-        let keys: Vec<&str> = publish.output.keys.iter().map(String::as_str).collect();
+        let keys = keys(publish);
         let source = DataFrame::new(session.state.clone(), staged.plan(table).map_err(failure)?);
         one_row_a_key(&source, &keys).await?;
         let mut going = HashSet::new();
@@ -299,6 +304,10 @@ async fn files(
     Ok(std::sync::Arc::new(provider))
 }
 
+fn keys<'a>(publish: &'a Publish<'_>) -> Vec<&'a str> {
+    publish.output.keys.iter().map(String::as_str).collect()
+}
+
 fn scan(
     session: &Session,
     table: std::sync::Arc<dyn datafusion::catalog::TableProvider>,
@@ -309,9 +318,10 @@ fn scan(
 }
 
 fn join(target: DataFrame, source: DataFrame, keys: &[&str], kind: JoinType) -> datafusion::error::Result<DataFrame> {
-    let source =
-        source.select(keys.iter().copied().map(datafusion::prelude::ident).collect::<Vec<Expr>>())?.alias("source")?;
-    target.join(source, kind, keys, keys, None)
+    let source = source.select(keys.iter().copied().map(ident).collect::<Vec<Expr>>())?.alias("source")?;
+    let column = |table: &str, key: &&str| Expr::Column(Column::new(Some(table), *key));
+    let equal = keys.iter().map(|key| column("target", key).eq(column("source", key)));
+    target.alias("target")?.join_on(source, kind, equal.collect::<Vec<_>>())
 }
 
 /// Rows that a replace_where would not replace itself the next time must not be published by it.
@@ -327,7 +337,13 @@ async fn all_match(session: &Session, table: &Table, staged: &Staged, publish: &
 }
 
 async fn one_row_a_key(source: &DataFrame, keys: &[&str]) -> Result<(), Failure> {
-    let names: Vec<Expr> = keys.iter().copied().map(datafusion::prelude::ident).collect();
+    let without = keys.iter().map(|key| ident(*key).is_null()).reduce(Expr::or).unwrap_or_else(|| lit(false));
+    let without = source.clone().filter(without).map_err(failure)?.count().await.map_err(failure)?;
+    if without > 0 {
+        let message = format!("the output has {without} rows with a NULL in the key ({})", keys.join(", "));
+        return Err(Failure::user(format!("{message}; merge could not find them again: filter them, or fill the key")));
+    }
+    let names: Vec<Expr> = keys.iter().copied().map(ident).collect();
     let rows = source.clone().count().await.map_err(failure)?;
     let distinct =
         source.clone().select(names).and_then(DataFrame::distinct).map_err(failure)?.count().await.map_err(failure)?;

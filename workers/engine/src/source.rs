@@ -37,10 +37,11 @@ fn problem(code: &'static str, message: String, hint: impl Into<String>) -> Sour
 
 impl Engine {
     /// Types a source by reading it. `source.columns` overrides what is inferred; with `strict` it is
-    /// the full contract, and no file is needed.
-    pub async fn infer(&self, source: &Source, strict: bool) -> Result<Vec<Column>, SourceProblem> {
+    /// the full contract, and no file is needed unless it is about to be `read`.
+    pub async fn infer(&self, source: &Source, strict: bool, read: bool) -> Result<Vec<Column>, SourceProblem> {
+        let needless = strict && !read && !source.columns.is_empty();
         let inferred = match self.inferred_columns(source).await {
-            Err(missing) if missing.code == codes::SOURCE_MISSING && strict && !source.columns.is_empty() => {
+            Err(missing) if missing.code == codes::SOURCE_MISSING && needless => {
                 return Ok(source.columns.clone());
             }
             inferred => inferred?,
@@ -115,7 +116,7 @@ impl Engine {
         pinned: &[PinnedFile],
     ) -> Result<Arc<dyn TableProvider>, Failure> {
         if source.format == Format::Delta {
-            let version = pinned.first().and_then(|file| file.hash.parse().ok());
+            let version = pinned.first().and_then(|file| file.hash.split(':').next()?.parse().ok());
             let table = open_delta(&source.path, version).await?;
             let provider = table.table_provider().await;
             return provider.map(|provider| -> Arc<dyn TableProvider> { provider }).map_err(failure);
@@ -164,9 +165,11 @@ async fn open_delta(path: &str, version: Option<u64>) -> Result<deltalake::Delta
     builder.load().await.map_err(fault)
 }
 
-/// The version of a Delta source.
-pub(crate) async fn delta_version(path: &str) -> Result<u64, Failure> {
-    Ok(open_delta(path, None).await?.version().unwrap_or_default())
+/// The version of a Delta source, and which table it is one of: `7:` and the table's id.
+pub(crate) async fn delta_version(path: &str) -> Result<String, Failure> {
+    let table = open_delta(path, None).await?;
+    let state = table.snapshot().map_err(|error| crate::error::delta(&format!("failed to open `{path}`"), &error))?;
+    Ok(format!("{}:{}", table.version().unwrap_or_default(), state.metadata().id()))
 }
 
 /// The files that a source's path stands for, sorted.

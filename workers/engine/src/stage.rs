@@ -139,7 +139,7 @@ async fn write(
 
 /// Removes staged files of an object store that will never be committed; of local ones the [`Litter`] takes care.
 pub(crate) async fn discard(table: &Table, staged: &Staged) {
-    if table.folder.is_some() {
+    if table.folder.is_some() || staged.litter.is_kept() {
         return;
     }
     let store = table.log.object_store(None);

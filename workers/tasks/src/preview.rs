@@ -64,11 +64,17 @@ fn blocked(plan: &Plan, task: &Task, actions: &HashMap<usize, Action>) -> Option
     if let Some(need) = skipped {
         return Some((Action::Skip, format!("`{}` is skipped", plan.tasks[need.task].name)));
     }
-    let ran = task.inputs.values().find_map(|input| match input {
-        Input::Task(id) if actions.get(id) == Some(&Action::Run) && !is_view(&plan.tasks[*id]) => Some(*id),
-        _ => None,
-    });
+    let ran = runs_before(plan, task, actions);
     ran.map(|id| (Action::Run, format!("its input `{}` runs", plan.tasks[id].name)))
+}
+
+/// A table that the task reads, through views too, and that runs.
+fn runs_before(plan: &Plan, task: &Task, actions: &HashMap<usize, Action>) -> Option<usize> {
+    task.inputs.values().find_map(|input| match input {
+        Input::Task(id) if is_view(&plan.tasks[*id]) => runs_before(plan, &plan.tasks[*id], actions),
+        Input::Task(id) if actions.get(id) == Some(&Action::Run) => Some(*id),
+        _ => None,
+    })
 }
 
 fn is_view(task: &Task) -> bool {

@@ -33,8 +33,6 @@ pub async fn work(link: Arc<dyn Link>, execute: Arc<dyn Execute>, attempts: Hand
         let ending = watch_over(&mut attempt, &assignment, stop, stopping).await;
         let task = &assignment.plan.tasks[assignment.task];
         link.report(&assignment.run_id, &task.name, assignment.attempt, ending).await;
-        // An attempt that neither ended nor yielded to being dropped holds its slot: it still works.
-        attempt.shutdown().await;
     }
 }
 

@@ -1,9 +1,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use flow::plan::{Plan, Task};
+use flow::plan::{Input, Plan, Task};
 use flow::run::Run;
-use flow::wire::Outcome;
+use flow::wire::{Outcome, Pins};
 
 use crate::context::Context;
 use crate::error::Error;
@@ -45,13 +45,14 @@ pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
             print::note(&format!("`{}` is gone; what the run recorded of it is used", file.display()));
             Plan::clone(earlier.plan())
         };
-        let adopted = adopted(&earlier, &plan);
+        let pins = local::pin(&engine, &plan, Some(&store)).await?;
+        let adopted = adopted(&earlier, &loaded.pins, &plan, &pins);
         local::run(cx, cores, engine, store, Order { plan, force, retry_of: Some(run_id), adopted }).await
     })
 }
 
 /// What succeeded and still is what the plan asks for, together with everything it reads.
-fn adopted(earlier: &Run, plan: &Plan) -> Vec<(String, Outcome)> {
+fn adopted(earlier: &Run, read: &Pins, plan: &Plan, pins: &Pins) -> Vec<(String, Outcome)> {
     let mut made: std::collections::HashMap<&str, Outcome> = earlier.made().collect();
     let mut kept = HashSet::new();
     let mut adopted = vec![];
@@ -60,6 +61,7 @@ fn adopted(earlier: &Run, plan: &Plan) -> Vec<(String, Outcome)> {
         let fed = task.needs.iter().filter(|need| need.data).all(|need| kept.contains(&need.task));
         if let (Some(before), true) = (before, fed)
             && same(before, task)
+            && unchanged(task, read, pins)
             && let Some(outcome) = made.remove(task.name.as_str())
         {
             kept.insert(id);
@@ -67,6 +69,18 @@ fn adopted(earlier: &Run, plan: &Plan) -> Vec<(String, Outcome)> {
         }
     }
     adopted
+}
+
+/// Whether what the task reads from outside the run is as it was.
+fn unchanged(task: &Task, before: &Pins, now: &Pins) -> bool {
+    let content = |pins: &Pins, source: &str| -> Option<Vec<String>> {
+        Some(pins.sources.get(source)?.iter().map(|file| file.hash.clone()).collect())
+    };
+    task.inputs.values().all(|input| match input {
+        Input::Source(source) => content(before, source) == content(now, source),
+        Input::External(dataset) => before.datasets.get(dataset) == now.datasets.get(dataset),
+        Input::Task(_) => true,
+    })
 }
 
 fn same(before: &Task, now: &Task) -> bool {

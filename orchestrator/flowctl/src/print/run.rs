@@ -82,6 +82,10 @@ fn troubles(out: &mut impl Write, task: &Task) -> io::Result<()> {
     if let Some(error) = task.error.as_ref().filter(|_| task.state != TaskState::Skipped) {
         writeln!(out, "\n{bad}{}{bad:#}: {error}", task.name)?;
     }
+    for warning in &task.warnings {
+        let warn = style::WARN;
+        writeln!(out, "\n{warn}warning{warn:#}: {bold}{}{bold:#}: {warning}", task.name)?;
+    }
     for check in task.checks.iter().filter(|check| !check.passed) {
         let (colour, word) = match check.severity {
             Severity::Error => (style::BAD, "check failed"),

@@ -168,6 +168,10 @@ fn query_twice(query: &str, text: &Text) -> Problem {
 
 fn unknown_table(table: &str, span: Range<usize>, known: &Known) -> Problem {
     let problem = Problem::new(codes::UNKNOWN_TABLE, span, format!("table `{table}` does not exist"));
+    let same = |known: &&String| known.to_lowercase() == table.to_lowercase();
+    if let Some(quoted) = known.tables.keys().find(same) {
+        return problem.hint(format!("names in SQL are lower case unless they are quoted: write `\"{quoted}\"`"));
+    }
     match name::suggest(table, known.tables.keys().map(String::as_str)) {
         Some(hint) => problem.hint(hint),
         None => problem,

@@ -20,9 +20,10 @@ pub(crate) fn infer(source: &Source, files: &[PathBuf]) -> Result<Schema, String
     let mut heads = vec![];
     for file in files {
         let head = head(source, file, left).map_err(|error| format!("`{}` cannot be read: {error}", file.display()))?;
-        left = left.saturating_sub(head.len() as u64);
-        heads.push((file, head));
-        if left == 0 {
+        let Head { text, is_cut } = head;
+        left = left.saturating_sub(text.len() as u64);
+        heads.push((file, text));
+        if is_cut || left == 0 {
             break;
         }
     }
@@ -32,16 +33,32 @@ pub(crate) fn infer(source: &Source, files: &[PathBuf]) -> Result<Schema, String
     }
 }
 
-/// The beginning of a file's text: whole lines of at most `bytes_max`.
-fn head(source: &Source, file: &Path, bytes_max: u64) -> std::io::Result<Vec<u8>> {
+/// The beginning of a file's text.
+struct Head {
+    text: Vec<u8>,
+    /// Whether the file goes on.
+    is_cut: bool,
+}
+
+/// Whole lines of at most `bytes_max`. A line end inside a quoted value ends no line.
+fn head(source: &Source, file: &Path, bytes_max: u64) -> std::io::Result<Head> {
     let mut head = vec![];
     let mut text = whole_text(source, file)?;
     text.by_ref().take(bytes_max).read_to_end(&mut head)?;
     let is_cut = text.read(&mut [0])? > 0;
-    if is_cut && let Some(end) = head.iter().rposition(|byte| *byte == b'\n') {
-        head.truncate(end + 1);
+    if is_cut {
+        let is_csv = source.format == Format::Csv;
+        let (mut end, mut quoted) = (0, false);
+        for (at, byte) in head.iter().enumerate() {
+            match byte {
+                b'"' => quoted = is_csv && !quoted,
+                b'\n' if !quoted => end = at + 1,
+                _ => {}
+            }
+        }
+        head.truncate(end);
     }
-    Ok(head)
+    Ok(Head { text: head, is_cut })
 }
 
 fn infer_csv(source: &Source, heads: Vec<(&PathBuf, Vec<u8>)>) -> Result<Schema, String> {

@@ -137,8 +137,19 @@ impl<'a> Compiler<'a> {
             .output
             .as_ref()
             .map(|output| output.columns.iter().map(|column| (&column.name, &column.kind)).collect::<Vec<_>>());
-        let asserted: Vec<_> = task.checks.iter().filter(|check| !matches!(check.rule, Rule::Sql(_))).collect();
-        let parts = serde_json::to_string(&(meaning, output, columns, asserted, checks, bound)).ok()?;
+        // What an `sql` check means is in `checks`, whitespace and comments aside.
+        let rule = |check: &Check| match &check.rule {
+            Rule::Sql(_) => None,
+            rule => serde_json::to_value(rule).ok(),
+        };
+        let asserted: Vec<_> =
+            task.checks.iter().map(|check| (&check.name, check.severity, check.on, rule(check))).collect();
+        // How files are read; what is in them is the identity of the input.
+        let read =
+            plan.sources.iter().filter(|source| draft.reads.iter().any(|read| read.source() == Some(&source.name)));
+        let read: Vec<_> =
+            read.map(|it| (&it.name, it.format, &it.null, it.delimiter, it.header, &it.columns)).collect();
+        let parts = serde_json::to_string(&(meaning, output, columns, asserted, checks, bound, read)).ok()?;
         Some(self.engine.hash(&parts))
     }
 }

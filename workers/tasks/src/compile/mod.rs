@@ -67,7 +67,7 @@ pub async fn compile(engine: &Engine, file: &Path, text: &str, options: Options<
     let mut compiler = Compiler::new(engine, &flow, file, options, diagnostics);
     let plan = compiler.run().await;
     let mut usage = compiler.usage;
-    if options.given.is_some() && options.logical_time.is_none() && compiler.uses_logical_time {
+    if usage.is_empty() && options.given.is_some() && options.logical_time.is_none() && compiler.uses_logical_time {
         usage.push(value::Problem {
             param: LOGICAL_TIME.into(),
             message: "the flow uses `$logical_time`, which only a scheduled run has by itself".into(),
@@ -108,6 +108,8 @@ struct Compiler<'a> {
     /// Tasks and sources that nothing can be said about, because of an earlier mistake.
     broken: HashSet<String>,
     uses_logical_time: bool,
+    /// Whether the plan is about to run, so that its files must be there.
+    is_run: bool,
 }
 
 impl<'a> Compiler<'a> {
@@ -141,6 +143,7 @@ impl<'a> Compiler<'a> {
             usage,
             broken,
             uses_logical_time: false,
+            is_run: options.given.is_some(),
         }
     }
 

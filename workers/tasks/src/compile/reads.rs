@@ -58,6 +58,14 @@ pub(super) enum Of {
 }
 
 impl Read {
+    /// The source that is read.
+    pub fn source(&self) -> Option<&str> {
+        match &self.of {
+            Of::Source(name) => Some(name),
+            _ => None,
+        }
+    }
+
     /// The task of this flow that is read.
     pub fn task(&self) -> Option<&str> {
         match &self.of {

@@ -47,7 +47,7 @@ impl Compiler<'_> {
         };
         let path = if path.contains("://") { path } else { located(&self.dir, &path).display().to_string() };
         let source = self.described(name, spec, format, path, columns);
-        match self.engine.infer(&source, spec.strict).await {
+        match self.engine.infer(&source, spec.strict, self.is_run).await {
             Ok(columns) => Some(Source { columns, ..source }),
             Err(problem) => {
                 self.source_problem(name, spec, problem);
