@@ -15,8 +15,8 @@ use server::local::Slots;
 use server::{Clock, NewRun, Seat};
 use store::{Origin, Store};
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, watch};
-use tokio::task::{JoinError, JoinHandle};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinError;
 use tokio::time::timeout;
 use worker::{Claim, Line, Link};
 
@@ -153,31 +153,22 @@ where
 {
     let (desk, slots) = server::local::slots(slots);
     let (log, lines) = mpsc::channel(LOG_BATCHES);
-    let writer = tokio::spawn(write_logs(store.clone(), new.run_id.clone(), lines));
+    let (over, is_over) = oneshot::channel();
+    let writer = tokio::spawn(write_logs(store.clone(), new.run_id.clone(), lines, is_over));
     let workers = tokio::spawn(work(Channel { slots, log }));
     let holder = format!("{}/{}", std::process::id(), new.run_id);
     let clock = Clock::system();
     let mut observer = |run: &Run, records: &[flow::run::Record]| progress.observe(run, records);
     let seat = Seat { journal: &*store, clock: &clock, desk, cancel, observer: &mut observer, holder: &holder };
     let driven = server::drive(new, seat).await;
-    settle(workers, writer).await;
+    // The driver is gone, so the workers end. Only an attempt that was given up and computes on without yielding does
+    // not: it ends with this process.
+    if let Ok(ended) = timeout(WORKERS_LINGER, workers).await {
+        told("the workers", ended);
+    }
+    drop(over);
+    told("the log", writer.await);
     driven
-}
-
-/// The driver is gone, so the workers end, and with them the last sender of log lines. Only an attempt that was
-/// given up and computes on without yielding does not: it ends with this process.
-async fn settle(workers: JoinHandle<()>, writer: JoinHandle<()>) {
-    let log = match timeout(WORKERS_LINGER, workers).await {
-        Ok(ended) => {
-            told("the workers", ended);
-            writer.await
-        }
-        Err(_) => match timeout(WORKERS_LINGER, writer).await {
-            Ok(ended) => ended,
-            Err(_) => return,
-        },
-    };
-    told("the log", log);
 }
 
 fn told(what: &str, ended: Result<(), JoinError>) {
@@ -192,9 +183,22 @@ fn folders(settings: &Settings) -> tasks::command::Folders {
     tasks::command::Folders { scratch: ours.join("scratch"), artifacts: ours.join("artifacts") }
 }
 
-/// Takes everything that waits into one transaction.
-async fn write_logs(store: Arc<Store>, run_id: String, mut lines: mpsc::Receiver<Vec<Line>>) {
-    while let Some(mut batch) = lines.recv().await {
+/// Writes lines as they come, and once the run is over those that wait.
+async fn write_logs(
+    store: Arc<Store>,
+    run_id: String,
+    mut lines: mpsc::Receiver<Vec<Line>>,
+    mut over: oneshot::Receiver<()>,
+) {
+    loop {
+        let received = tokio::select! {
+            received = lines.recv() => received,
+            _ = &mut over, if !lines.is_closed() => {
+                lines.close();
+                continue;
+            }
+        };
+        let Some(mut batch) = received else { return };
         while batch.len() < LOG_LINES
             && let Ok(more) = lines.try_recv()
         {

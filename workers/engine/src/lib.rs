@@ -12,6 +12,7 @@ mod durable;
 mod engine;
 mod error;
 mod export;
+mod fingerprint;
 mod fsck;
 mod header;
 mod lake;

@@ -229,3 +229,75 @@ async fn a_long_history_with_checkpoints_stays_readable() {
     assert_eq!(lab.query_at("select count(*) as n from f.t", &past).await, "n\n61\n");
     assert_eq!(lab.engine.fsck(false, i64::MAX).await.unwrap(), []);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn columns_may_come_go_and_be_null_later() {
+    for output in ["mode = \"append\"", "mode = \"replace_where\", partition_by = [\"day\"]"] {
+        let flow = |columns: &str| {
+            format!(
+                "name = \"f\"\n[params]\nday = {{ type = \"int\" }}\n[tasks.t]\nsql = \"select $day as day, 0 as c{columns}\"\n\
+                output = {{ {output} }}"
+            )
+        };
+        let mut lab = Lab::new();
+        outcome(&lab.run(&flow(", 1 as a"), &[("day", "1")]).await, "t");
+        outcome(&lab.run(&flow(", 2 as a, 3 as b"), &[("day", "2")]).await, "t");
+        outcome(&lab.run(&flow(""), &[("day", "3")]).await, "t");
+        outcome(&lab.run(&flow(", nullif($day, 4) as a"), &[("day", "4")]).await, "t");
+        let rows = lab.query("select day, a, b from f.t order by day").await;
+        assert_eq!(rows, "day,a,b\n1,1,\n2,2,3\n3,,\n4,,\n", "{output}");
+        assert_eq!(lab.query("select count(*) as n from f.t where a is null").await, "n\n2\n", "{output}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_on_the_table_sees_the_table_as_it_would_be() {
+    let flow = |check: &str| {
+        format!(
+            "name = \"f\"\n[params]\np = {{ type = \"int\" }}\n[tasks.a]\nsql = \"select $p as id, $p - 1 as parent\"\n\
+            output = {{ mode = \"append\" }}\nchecks = [{{ {check} }}]"
+        )
+    };
+    let mut lab = Lab::new();
+    let few = flow("sql = \"select count(*) as n from a having count(*) > 2\", on = \"table\"");
+    for p in ["1", "2"] {
+        outcome(&lab.run(&few, &[("p", p)]).await, "a");
+    }
+    assert_eq!(failure(&lab.run(&few, &[("p", "3")]).await, "a").checks[0].failed_rows, 1);
+    let parents = "references = { column = \"parent\", to = \"a.id\" }";
+    failure(&lab.run(&flow(parents), &[("p", "3")]).await, "a");
+    let parents = flow("sql = \"select * from a where id = 3 and parent not in (select id from a)\", on = \"table\"");
+    outcome(&lab.run(&parents, &[("p", "3")]).await, "a");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn merge_refuses_keys_that_find_no_row_again() {
+    let mut lab = Lab::new();
+    let flow = |rows: &str| {
+        format!(
+            "name = \"f\"\n[tasks.t]\nsql = '''select * from (values {rows}) as r(\"Id\", v)'''\n\
+            output = {{ mode = \"merge\", keys = [\"Id\"] }}"
+        )
+    };
+    let refused = |ended: common::Endings| failure(&ended, "t").message.clone();
+    assert!(refused(lab.run(&flow("(1, 'a'), (1, 'b')"), &[]).await).contains("one row a key"));
+    assert!(refused(lab.run(&flow("(1, 'a'), (null, 'b')"), &[]).await).contains("NULL in the key"));
+    outcome(&lab.run(&flow("(1, 'a'), (2, 'b')"), &[]).await, "t");
+    outcome(&lab.run(&flow("(2, 'c'), (3, 'd')"), &[]).await, "t");
+    assert_eq!(lab.query("select * from f.t order by \"Id\"").await, "Id,v\n1,a\n2,c\n3,d\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn repairs_touch_no_files_of_others() {
+    let mut lab = Lab::new();
+    outcome(&lab.run("name = \"f\"\n[tasks.t]\nsql = \"select 1 as n\"", &[]).await, "t");
+    let theirs = ["lake/mine/sales.csv", "lake/mine/t/a.parquet", "lake/f/t/notes.txt"];
+    for path in theirs {
+        std::fs::create_dir_all(lab.path(path).parent().unwrap()).unwrap();
+        lab.write(path, "x");
+    }
+    lab.write("lake/f/t/part-00000-0b0f7a5e-7a0c-4c39-8a3e-3f2b8f2f2b11-c000.snappy.parquet", "x");
+    let found = lab.engine.fsck(true, i64::MAX).await.unwrap();
+    assert_eq!(found.iter().map(|it| (it.kind, it.repaired)).collect::<Vec<_>>(), [("orphan", true)]);
+    assert!(theirs.iter().all(|path| lab.path(path).exists()));
+}
