@@ -34,8 +34,13 @@ impl<'a> Compiler<'a> {
             sources: sources.into_values().collect(),
             ..Plan::default()
         };
+        // All of them, so that every mistake in one is told.
+        let mut skips = vec![];
         for &task in order {
-            let task = self.task(&drafts[task], &types, &ids, &plan).await?;
+            skips.push(self.skip(&drafts[task]).await);
+        }
+        for (&task, skip) in order.iter().zip(skips) {
+            let task = self.task(&drafts[task], skip, &types, &ids, &plan)?;
             let externals = task.inputs.values().filter_map(|input| match input {
                 Input::External(dataset) => Some(dataset.clone()),
                 _ => None,
@@ -48,14 +53,14 @@ impl<'a> Compiler<'a> {
         Some(plan)
     }
 
-    async fn task(
-        &mut self,
+    fn task(
+        &self,
         draft: &Draft<'a>,
+        skip: Option<String>,
         types: &Types,
         ids: &HashMap<&str, TaskId>,
         plan: &Plan,
     ) -> Option<Task> {
-        let skip = self.skip(draft).await;
         if self.broken.contains(draft.name) {
             return None;
         }

@@ -98,6 +98,8 @@ impl<'a> Compiler<'a> {
         self.contract(draft, &columns);
         self.output_columns(draft, &columns);
         let checks = self.assertions(session, draft, &columns).await;
+        // Its columns are known, whatever is wrong with what is said about them: what reads it is typed.
+        self.broken.remove(draft.name);
         types.checks.insert(draft.name.to_string(), checks);
         types.outputs.insert(draft.name.to_string(), typed);
     }
