@@ -39,6 +39,8 @@ fn filtered(text: &[u8], folder: &Path) -> String {
             (r" *\b\d+(\.\d+)? (ms|s)\b", "  TIME"),
             (r"\b\d+(\.\d+)? [KMGT]iB free at \S+", "SPACE free"),
             (r"\b\d+ cores?, \d+ slots", "CORES"),
+            // How wide a column is depends on how long something took.
+            (r"(\S) {2,}", "$1  "),
         ];
         rules.map(|(pattern, name)| (Regex::new(pattern).unwrap(), name)).into()
     });
