@@ -16,7 +16,7 @@ pub struct Assignment {
     pub pins: Arc<Pins>,
     pub task: TaskId,
     pub attempt: u32,
-    /// Fences the publish: only the highest token a dataset has seen may commit.
+    /// Fences the publish: what a later attempt of the same task of the same run published, with a higher token, stays.
     pub token: u64,
     /// The version of every dataset this run has made and the attempt may read, by `flow.task`.
     pub versions: BTreeMap<String, u64>,

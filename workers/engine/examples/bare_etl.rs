@@ -4,6 +4,7 @@
 use std::error::Error;
 use std::path::Path;
 
+use datafusion::config::TableParquetOptions;
 use datafusion::dataframe::DataFrameWriteOptions;
 use datafusion::prelude::{ParquetReadOptions, SessionContext};
 
@@ -66,7 +67,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 async fn publish(cx: &SessionContext, table: &str, query: &str, out: &Path) -> Result<(), Box<dyn Error>> {
     let folder = format!("{}/", out.join(table).display());
-    cx.sql(query).await?.write_parquet(&folder, DataFrameWriteOptions::new(), None).await?;
+    let mut options = TableParquetOptions::default();
+    options.global.compression = Some("snappy".into());
+    cx.sql(query).await?.write_parquet(&folder, DataFrameWriteOptions::new(), Some(options)).await?;
     cx.register_parquet(table, folder, ParquetReadOptions::default()).await?;
     Ok(())
 }

@@ -18,6 +18,7 @@ use flow::wire::{CheckResult, Failure};
 
 use crate::Query;
 use crate::error::failure;
+use crate::rowcounts::{Counted, counted};
 use crate::session::Session;
 
 /// Rows shown of a check that fails.
@@ -39,6 +40,8 @@ pub(crate) struct Seen<'a> {
     pub name: &'a str,
     pub rows: DataFrame,
     pub table: Option<DataFrame>,
+    /// What checks are known to find, in their order; empty if nothing was counted yet.
+    pub counted: Vec<Option<Counted>>,
 }
 
 impl Session {
@@ -63,17 +66,14 @@ impl Session {
         Ok(results)
     }
 
-    /// One pass for all checks that look at a row at a time: for each its failed rows, or `None` if it needs more.
-    async fn count_all(
-        &self,
-        seen: &Seen<'_>,
-        audits: &[Audit<'_>],
-    ) -> Result<Vec<Option<(u64, Option<f64>)>>, Failure> {
-        let mut counts = vec![None; audits.len()];
+    /// One pass for all checks that look at a row at a time: for each what it finds, or `None` if it needs more.
+    async fn count_all(&self, seen: &Seen<'_>, audits: &[Audit<'_>]) -> Result<Vec<Option<Counted>>, Failure> {
+        let mut counts = seen.counted.clone();
+        counts.resize(audits.len(), None);
         for on in [On::Rows, On::Table] {
-            let chosen: Vec<usize> = (0..audits.len())
-                .filter(|index| audits[*index].check.on == on && row_condition(&audits[*index].check.rule).is_some())
-                .collect();
+            let by_row = |check: &Check| check.on == on && row_condition(&check.rule).is_some();
+            let chosen: Vec<usize> =
+                (0..audits.len()).filter(|index| counts[*index].is_none() && by_row(audits[*index].check)).collect();
             if chosen.is_empty() {
                 continue;
             }
@@ -84,17 +84,11 @@ impl Session {
             });
             let mut aggregates = aggregates.collect::<datafusion::error::Result<Vec<_>>>().map_err(failure)?;
             aggregates.push(count(lit(1_i64)).alias("rows"));
-            let counted = seen.on(on).aggregate(vec![], aggregates).map_err(failure)?;
-            let batches = counted.collect().await.map_err(failure)?;
+            let summary = seen.on(on).aggregate(vec![], aggregates).map_err(failure)?;
+            let batches = summary.collect().await.map_err(failure)?;
             let rows = number_at(&batches, chosen.len());
             for (n, index) in chosen.iter().enumerate() {
-                counts[*index] = Some(match &audits[*index].check.rule {
-                    Rule::Rows { min, max } => {
-                        let inside = min.is_none_or(|min| rows >= min) && max.is_none_or(|max| rows <= max);
-                        (u64::from(!inside) * rows.max(1), Some(rows as f64))
-                    }
-                    _ => (number_at(&batches, n), Some(number_at(&batches, n) as f64)),
-                });
+                counts[*index] = Some(counted(&audits[*index].check.rule, number_at(&batches, n), rows));
             }
         }
         Ok(counts)
@@ -171,7 +165,7 @@ impl Seen<'_> {
 }
 
 /// The condition under which a row breaks a rule that looks at a row at a time.
-fn row_condition(rule: &Rule) -> Option<Expr> {
+pub(crate) fn row_condition(rule: &Rule) -> Option<Expr> {
     let any = |conditions: Vec<Expr>| conditions.into_iter().reduce(Expr::or).unwrap_or_else(|| lit(false));
     Some(match rule {
         Rule::NotNull(columns) => any(columns.iter().map(|name| ident(name).is_null()).collect()),

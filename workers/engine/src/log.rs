@@ -14,7 +14,7 @@ use crate::lake::Table;
 /// The key of [`Mark`] in a commit's info.
 pub(crate) const MARK: &str = "flowctl";
 
-/// The application of the transaction that fences a table's publishes.
+/// The application whose transaction holds the highest token that published.
 pub(crate) const APP_ID: &str = "flowctl";
 
 /// Who published a version, and what it stands for.
@@ -43,6 +43,8 @@ pub(crate) struct Commit {
     pub at: i64,
     /// `None` if another program wrote it.
     pub mark: Option<Mark>,
+    /// The highest token that had published by then; 0 if only other programs had.
+    pub highest: u64,
     /// Paths of the files it added, below the table, as they are there.
     pub adds: Vec<String>,
 }
@@ -51,6 +53,7 @@ pub(crate) struct Commit {
 #[serde(rename_all = "camelCase")]
 struct Line {
     commit_info: Option<Info>,
+    txn: Option<Txn>,
     add: Option<Added>,
 }
 
@@ -60,6 +63,13 @@ struct Info {
     timestamp: i64,
     #[serde(rename = "flowctl")]
     mark: Option<Mark>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Txn {
+    app_id: String,
+    version: i64,
 }
 
 #[derive(Deserialize)]
@@ -95,7 +105,7 @@ impl Table {
 }
 
 fn parse(version: u64, bytes: &[u8], dataset: &str) -> Result<Commit, Failure> {
-    let mut commit = Commit { version, at: 0, mark: None, adds: vec![] };
+    let mut commit = Commit { version, at: 0, mark: None, highest: 0, adds: vec![] };
     for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()) {
         let line: Line = serde_json::from_slice(line).map_err(|error| {
             Failure::external(format!("version {version} of `{dataset}` has a log entry that is not Delta's: {error}"))
@@ -103,6 +113,9 @@ fn parse(version: u64, bytes: &[u8], dataset: &str) -> Result<Commit, Failure> {
         if let Some(info) = line.commit_info {
             commit.at = info.timestamp;
             commit.mark = info.mark;
+        }
+        if let Some(txn) = line.txn.filter(|txn| txn.app_id == APP_ID) {
+            commit.highest = u64::try_from(txn.version).unwrap_or(0);
         }
         // The log percent-encodes paths.
         let path = |add: Added| percent_decode_str(&add.path).decode_utf8_lossy().into_owned();

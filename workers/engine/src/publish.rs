@@ -15,6 +15,7 @@ use crate::error::{failure, io};
 use crate::lake::{self, Table};
 use crate::log::{APP_ID, MARK, Mark};
 use crate::replace::Change;
+use crate::rowcounts::RowCounts;
 use crate::session::Session;
 use crate::stage::{self, Staged};
 use crate::{Engine, Query, durable};
@@ -98,12 +99,10 @@ impl Engine {
     /// The outcome of the version that already is what this attempt would write, if there is one.
     pub async fn cached(&self, publish: &Publish<'_>) -> Result<Option<Outcome>, Failure> {
         let table = self.lake.table(&publish.output.dataset)?;
-        let Some(latest) = table.latest().await? else { return Ok(None) };
-        if publish.assignment.attempt > 1
-            && let Some(outcome) = self.adopted(publish, &table, latest).await?
-        {
+        if let Some(outcome) = self.adopted(publish, &table).await? {
             return Ok(Some(outcome));
         }
+        let Some(latest) = table.latest().await? else { return Ok(None) };
         let (Some(fingerprint), false) = (&publish.fingerprint, publish.assignment.force) else { return Ok(None) };
         let identity = Identity::of(publish.assignment);
         let mode = publish.output.mode;
@@ -126,8 +125,12 @@ impl Engine {
         Ok(Some(Outcome { cached: true, ..outcome(&table, version, mark) }))
     }
 
-    /// What an earlier attempt of the same task of the same run committed before its report was lost.
-    async fn adopted(&self, publish: &Publish<'_>, table: &Table, latest: u64) -> Result<Option<Outcome>, Failure> {
+    /// What another attempt of the same task of the same run committed before its report was lost.
+    async fn adopted(&self, publish: &Publish<'_>, table: &Table) -> Result<Option<Outcome>, Failure> {
+        if publish.assignment.attempt == 1 {
+            return Ok(None);
+        }
+        let Some(latest) = table.latest().await? else { return Ok(None) };
         let (run_id, task) = (&publish.assignment.run_id, &publish.task().name);
         let mine = |mark: &Mark| mark.run_id == *run_id && mark.task == *task;
         let found = table.last_commit(latest, mine, |_| false).await?;
@@ -142,7 +145,8 @@ impl Engine {
         if let Some(folder) = &table.folder {
             durable::make_folder(folder).map_err(|error| io("failed to make the folder", folder, &error))?;
         }
-        let staged = stage::stage(session, plan, &table, &publish.output.partition_by).await?;
+        let counts = RowCounts::new(session, plan.schema(), &publish.audits)?;
+        let staged = stage::stage(session, plan, &table, &publish.output.partition_by, counts).await?;
         let published = self.check_and_commit(session, &table, &staged, &publish).await;
         if published.is_err() {
             stage::discard(&table, &staged).await;
@@ -158,6 +162,9 @@ impl Engine {
         publish: &Publish<'_>,
     ) -> Result<Outcome, Failure> {
         for _ in 0..COMMITS_MAX {
+            if let Some(outcome) = self.adopted(publish, table).await? {
+                return Ok(outcome);
+            }
             let change = self.change(session, table, staged, publish).await?;
             let result = self.audit_and_try(session, table, staged, &change, publish).await;
             if !matches!(result, Ok(Some(_))) {
@@ -181,8 +188,8 @@ impl Engine {
         publish: &Publish<'_>,
     ) -> Result<Option<Outcome>, Failure> {
         let checks = self.audit_staged(session, table, staged, change, publish).await?;
-        stage::sync(table, staged)?;
-        change.sync(table)?;
+        stage::sync(table, staged).await?;
+        change.sync(table).await?;
         for source in publish.sources() {
             let pinned = publish.assignment.pins.sources.get(&source.name).map_or(&[][..], Vec::as_slice);
             self.still_pinned(source, pinned).await?;
@@ -215,7 +222,7 @@ impl Engine {
         let rows = session.table(name).await?;
         let whole = publish.audits.iter().any(|audit| audit.check.on == On::Table);
         let whole = if whole { Some(change.table_as_it_would_be(session, table, staged).await?) } else { None };
-        let seen = Seen { name, rows, table: whole };
+        let seen = Seen { name, rows, table: whole, counted: staged.counted.clone() };
         let checks = session.audit(&seen, &publish.audits).await?;
         if checks.iter().any(blocks) {
             self.keep_rejected(session, &seen, publish, &checks).await?;
@@ -234,7 +241,7 @@ impl Engine {
         session.add_view(name, query).await?;
         let rows = session.table(name).await?;
         verdict(
-            session.audit(&Seen { name, rows, table: None }, &publish.audits).await?,
+            session.audit(&Seen { name, rows, table: None, counted: vec![] }, &publish.audits).await?,
             "what reads the view does not run",
         )
     }
@@ -252,9 +259,14 @@ fn verdict(checks: Vec<CheckResult>, consequence: &str) -> Result<Vec<CheckResul
 
 fn describe(check: &CheckResult) -> String {
     match (check.kind.as_str(), check.observed) {
-        ("rows", Some(rows)) => format!("check `{}` ({rows} rows)", check.name),
-        _ => format!("check `{}` ({} rows)", check.name, check.failed_rows),
+        ("rows", Some(rows)) => format!("check `{}` ({})", check.name, rows_of(rows as u64)),
+        _ => format!("check `{}` ({})", check.name, rows_of(check.failed_rows)),
     }
+}
+
+/// `1 row`, `2 rows`.
+pub(crate) fn rows_of(n: u64) -> String {
+    format!("{n} row{}", if n == 1 { "" } else { "s" })
 }
 
 pub(crate) fn outcome(table: &Table, version: u64, mark: &Mark) -> Outcome {
@@ -284,7 +296,7 @@ pub(crate) async fn commit(
     let partition_by = (!change.partition_by.is_empty()).then(|| change.partition_by.clone());
     let operation = DeltaOperation::Write { mode, partition_by, predicate: None };
     let info = serde_json::to_value(mark).map_err(|error| Failure::internal(error.to_string()))?;
-    let token = i64::try_from(mark.token).unwrap_or(i64::MAX);
+    let token = i64::try_from(mark.token.max(change.highest)).unwrap_or(i64::MAX);
     let data = CommitData::new(
         actions,
         operation,

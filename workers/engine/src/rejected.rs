@@ -11,6 +11,7 @@ use crate::error::failure;
 use crate::log::Mark;
 use crate::publish::{Publish, commit};
 use crate::replace::Change;
+use crate::rowcounts::RowCounts;
 use crate::session::Session;
 use crate::stage;
 
@@ -81,8 +82,8 @@ impl Engine {
             crate::durable::make_folder(folder)
                 .map_err(|error| crate::error::io("failed to make the folder", folder, &error))?;
         }
-        let staged = stage::stage(session, plan, &table, &[]).await?;
-        stage::sync(&table, &staged)?;
+        let staged = stage::stage(session, plan, &table, &[], RowCounts::default()).await?;
+        stage::sync(&table, &staged).await?;
         loop {
             let change = Change::overwrite(&table, &staged).await?;
             let mark = Mark {

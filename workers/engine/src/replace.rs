@@ -1,9 +1,13 @@
 //! Which files a publish takes away: none, all, those of the same identity, those of the same partitions.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
+use datafusion::arrow::array::AsArray;
+use datafusion::arrow::datatypes::DataType;
+use datafusion::catalog::TableProvider;
 use datafusion::common::Column;
-use datafusion::logical_expr::{JoinType, LogicalPlanBuilder};
+use datafusion::logical_expr::{JoinType, LogicalPlanBuilder, cast};
 use datafusion::prelude::{DataFrame, Expr, ident, lit};
 use deltalake::DeltaTable;
 use deltalake::kernel::{Action, Add, Remove};
@@ -15,15 +19,21 @@ use crate::error::{delta, failure};
 use crate::header::{changed_header, header_for, new_header, one_column_set};
 use crate::lake::Table;
 use crate::log::{Commit, Mark};
-use crate::publish::{Identity, Publish};
+use crate::publish::{Identity, Publish, rows_of};
+use crate::rowcounts::RowCounts;
 use crate::session::Session;
 use crate::stage::{self, Staged};
+
+/// The column that names the file of a row, while it is asked which files a publish touches.
+const ORIGIN: &str = "__flowctl_file";
 
 /// What a commit does to the table besides adding the staged files.
 #[derive(Default)]
 pub(crate) struct Change {
     /// The version that it was worked out on; `None` for a table that does not exist.
     pub read: Option<u64>,
+    /// The highest token that has published so far.
+    pub highest: u64,
     /// Protocol and metadata, where they are new.
     pub header: Vec<Action>,
     pub removes: Vec<Remove>,
@@ -54,9 +64,9 @@ impl Engine {
             let header = new_header(staged, &partition_by)?;
             return Ok(Change { header, partition_by, ..Change::default() });
         };
-        fence(table, latest, publish).await?;
+        let highest = fence(table, latest, publish).await?;
         let opened = table.open(latest).await?;
-        let mut change = Change { read: Some(latest), partition_by, ..Change::default() };
+        let mut change = Change { read: Some(latest), highest, partition_by, ..Change::default() };
         change.header = changed_header(&opened, staged, publish)?;
         let active = active_files(&opened)?;
         let going: HashSet<String> = match publish.output.mode {
@@ -129,22 +139,8 @@ impl Engine {
     ) -> Result<HashSet<String>, Failure> {
         let Some(predicate) = &publish.predicate else { return Ok(HashSet::new()) };
         let name = &publish.assignment.plan.tasks[publish.assignment.task].name;
-        let mut going = HashSet::new();
-        for add in active {
-            session.add(name, files(table, opened, [add.path.clone()]).await?);
-            if session
-                .frame(&predicate.replaced)
-                .await?
-                .limit(0, Some(1))
-                .map_err(failure)?
-                .count()
-                .await
-                .map_err(failure)?
-                > 0
-            {
-                going.insert(add.path.clone());
-            }
-        }
+        session.add(name, with_origin(opened).await?);
+        let going = origins(session.frame(&predicate.replaced).await?, table, active).await?;
         if !going.is_empty() {
             session.add(name, files(table, opened, going.iter().cloned()).await?);
             let kept = session.frame(&predicate.kept).await?;
@@ -168,14 +164,9 @@ impl Engine {
         let keys = keys(publish);
         let source = DataFrame::new(session.state.clone(), staged.plan(table).map_err(failure)?);
         one_row_a_key(&source, &keys).await?;
-        let mut going = HashSet::new();
-        for add in active {
-            let file = scan(session, files(table, opened, [add.path.clone()]).await?)?;
-            let touched = join(file, source.clone(), &keys, JoinType::LeftSemi).map_err(failure)?;
-            if touched.limit(0, Some(1)).map_err(failure)?.count().await.map_err(failure)? > 0 {
-                going.insert(add.path.clone());
-            }
-        }
+        let all = scan(session, with_origin(opened).await?)?;
+        let touched = join(all, source.clone(), &keys, JoinType::LeftSemi).map_err(failure)?;
+        let going = origins(touched, table, active).await?;
         if !going.is_empty() {
             let target = scan(session, files(table, opened, going.iter().cloned()).await?)?;
             let kept = join(target, source, &keys, JoinType::LeftAnti).map_err(failure)?;
@@ -206,7 +197,7 @@ impl Change {
 
     async fn rewrite(&mut self, session: &Session, table: &Table, kept: DataFrame) -> Result<(), Failure> {
         let plan = stage::as_published(kept.into_unoptimized_plan()).map_err(failure)?;
-        let staged = stage::stage(session, plan, table, &self.partition_by).await?;
+        let staged = stage::stage(session, plan, table, &self.partition_by, RowCounts::default()).await?;
         self.adds.clone_from(&staged.adds);
         self.rewritten = Some(staged);
         Ok(())
@@ -224,8 +215,11 @@ impl Change {
         }
     }
 
-    pub(crate) fn sync(&self, table: &Table) -> Result<(), Failure> {
-        self.rewritten.as_ref().map_or(Ok(()), |rewritten| stage::sync(table, rewritten))
+    pub(crate) async fn sync(&self, table: &Table) -> Result<(), Failure> {
+        match &self.rewritten {
+            Some(rewritten) => stage::sync(table, rewritten).await,
+            None => Ok(()),
+        }
     }
 
     /// The rows that the table has after the commit.
@@ -248,19 +242,29 @@ impl Change {
     }
 }
 
-/// A publish with an older token than the table has seen must not happen.
-async fn fence(table: &Table, latest: u64, publish: &Publish<'_>) -> Result<(), Failure> {
-    let last = table.last_commit(latest, |_| true, |_| true).await?;
-    match last.and_then(|commit| commit.mark) {
-        Some(mark) if mark.token >= publish.assignment.token => {
+/// The highest token that has published the table. A later attempt of the same task of the same run fences this one;
+/// other runs do not, whichever began first: the last publisher wins.
+async fn fence(table: &Table, latest: u64, publish: &Publish<'_>) -> Result<u64, Failure> {
+    let assignment = publish.assignment;
+    let task = &assignment.plan.tasks[assignment.task].name;
+    let Some(last) = table.last_commit(latest, |_| true, |_| true).await? else { return Ok(0) };
+    let mut looked_at = Some(last.clone());
+    // Before the first commit that had only seen lower tokens, there is none by a later attempt.
+    while let Some(commit) = looked_at.filter(|commit| commit.highest >= assignment.token) {
+        let mine = |mark: &&Mark| mark.run_id == assignment.run_id && mark.task == *task;
+        if commit.mark.as_ref().filter(mine).is_some_and(|mark| mark.token >= assignment.token) {
             let message = format!(
-                "attempt {} was overtaken by a later publish of `{}`",
-                publish.assignment.attempt, table.dataset
+                "attempt {} was overtaken by a later attempt, which published `{}`",
+                assignment.attempt, table.dataset
             );
-            Err(Failure::external(message))
+            return Err(Failure::external(message));
         }
-        _ => Ok(()),
+        looked_at = match commit.version.checked_sub(1) {
+            Some(before) => table.last_commit(before, |_| true, |_| true).await?,
+            None => None,
+        };
     }
+    Ok(last.highest)
 }
 
 #[expect(deprecated, reason = "the Arrow arrays that replace it have no way back to an action")]
@@ -298,10 +302,33 @@ async fn files(
     table: &Table,
     opened: &DeltaTable,
     paths: impl IntoIterator<Item = String>,
-) -> Result<std::sync::Arc<dyn datafusion::catalog::TableProvider>, Failure> {
+) -> Result<Arc<dyn TableProvider>, Failure> {
     let urls = paths.into_iter().map(|path| table.file_url(&path).to_string());
     let provider = opened.table_provider().with_file_paths(urls).build().await.map_err(failure)?;
-    Ok(std::sync::Arc::new(provider))
+    Ok(Arc::new(provider))
+}
+
+/// A version's rows, and in [`ORIGIN`] the file of each.
+async fn with_origin(opened: &DeltaTable) -> Result<Arc<dyn TableProvider>, Failure> {
+    let provider = opened.table_provider().with_file_column(ORIGIN).build().await.map_err(failure)?;
+    Ok(Arc::new(provider))
+}
+
+/// The active files that rows with an [`ORIGIN`] come from, in one pass over them.
+async fn origins(rows: DataFrame, table: &Table, active: &[Add]) -> Result<HashSet<String>, Failure> {
+    let origin = cast(ident(ORIGIN), DataType::Utf8).alias(ORIGIN);
+    let found = rows.select(vec![origin]).and_then(DataFrame::distinct).map_err(failure)?;
+    let known: HashMap<String, &str> =
+        active.iter().map(|add| (table.file_url(&add.path).to_string(), add.path.as_str())).collect();
+    let mut paths = HashSet::new();
+    for batch in found.collect().await.map_err(failure)? {
+        for url in batch.column(0).as_string::<i32>().iter().flatten() {
+            let path = known.get(url);
+            let path = path.ok_or_else(|| Failure::internal(format!("`{url}` is not a file of `{}`", table.dataset)))?;
+            paths.insert((*path).to_string());
+        }
+    }
+    Ok(paths)
 }
 
 fn keys<'a>(publish: &'a Publish<'_>) -> Vec<&'a str> {
@@ -310,7 +337,7 @@ fn keys<'a>(publish: &'a Publish<'_>) -> Vec<&'a str> {
 
 fn scan(
     session: &Session,
-    table: std::sync::Arc<dyn datafusion::catalog::TableProvider>,
+    table: Arc<dyn TableProvider>,
 ) -> Result<DataFrame, Failure> {
     let source = datafusion::datasource::provider_as_source(table);
     let plan = LogicalPlanBuilder::scan("target", source, None).and_then(LogicalPlanBuilder::build).map_err(failure)?;
@@ -333,14 +360,15 @@ async fn all_match(session: &Session, table: &Table, staged: &Staged, publish: &
         return Ok(());
     }
     let text = publish.output.predicate.as_deref().unwrap_or_default();
-    Err(Failure::user(format!("{misses} rows of the output do not match `where = \"{text}\"`; filter them in the SQL")))
+    let misses = rows_of(misses as u64);
+    Err(Failure::user(format!("{misses} of the output fall outside `where = \"{text}\"`; filter them in the SQL")))
 }
 
 async fn one_row_a_key(source: &DataFrame, keys: &[&str]) -> Result<(), Failure> {
     let without = keys.iter().map(|key| ident(*key).is_null()).reduce(Expr::or).unwrap_or_else(|| lit(false));
     let without = source.clone().filter(without).map_err(failure)?.count().await.map_err(failure)?;
     if without > 0 {
-        let message = format!("the output has {without} rows with a NULL in the key ({})", keys.join(", "));
+        let message = format!("the output has {} with a NULL in the key ({})", rows_of(without as u64), keys.join(", "));
         return Err(Failure::user(format!("{message}; merge could not find them again: filter them, or fill the key")));
     }
     let names: Vec<Expr> = keys.iter().copied().map(ident).collect();

@@ -1,8 +1,9 @@
 //! Data files written at their final place, in no commit yet.
 
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
+use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::ScalarValue;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
@@ -12,6 +13,7 @@ use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuil
 use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream_partitioned};
 use deltalake::datafile::writer::{DeltaWriter, WriterConfig};
 use deltalake::kernel::Add;
+use deltalake::logstore::ObjectStoreRef;
 use flow::wire::Failure;
 use futures::StreamExt;
 use tokio::task::JoinSet;
@@ -19,17 +21,26 @@ use tokio::task::JoinSet;
 use crate::error::{delta, failure, io};
 use crate::lake::Table;
 use crate::litter::Litter;
+use crate::rowcounts::{Counted, RowCounts};
 use crate::session::Session;
-use crate::{durable, types};
+use crate::{durable, encoding, types};
 
 const FILE_BYTES_TARGET: u64 = 512 << 20;
 const WRITE_ROWS: usize = 8192;
+
+/// Files of up to this many bytes together are synced where they were written.
+const SYNC_INLINE_BYTES_MAX: u64 = 1 << 20;
+
+/// What is held back of each stream until its encodings are chosen.
+const SAMPLE_BYTES_MAX: usize = 16 << 20;
 
 /// Files that wait for their commit.
 pub(crate) struct Staged {
     pub adds: Vec<Add>,
     pub rows: u64,
     pub bytes: u64,
+    /// What the checks that look at a row at a time found.
+    pub counted: Vec<Option<Counted>>,
     /// The columns as published, partition columns included.
     pub schema: SchemaRef,
     pub litter: Arc<Litter>,
@@ -59,33 +70,28 @@ pub(crate) fn as_published(plan: LogicalPlan) -> PlanResult<LogicalPlan> {
     LogicalPlanBuilder::from(plan).project(columns)?.build()
 }
 
-/// Runs a plan and writes its rows as data files of `table`. A failure leaves no file.
+/// Runs a plan and writes its rows, counted, as data files of `table`. A failure leaves no file.
 pub(crate) async fn stage(
     session: &Session,
     plan: LogicalPlan,
     table: &Table,
     partition_by: &[String],
+    counts: RowCounts,
 ) -> Result<Staged, Failure> {
     let physical = session.state.create_physical_plan(&plan).await.map_err(failure)?;
     let schema = physical.schema();
     let streams = execute_stream_partitioned(physical, session.state.task_ctx()).map_err(failure)?;
     let litter = Arc::new(Litter::of(table, session.engine.open.clone().try_acquire_owned().ok()));
     let partitions = partition_by.to_vec();
-    let mut staged =
-        Staged { adds: vec![], rows: 0, bytes: 0, schema: schema.clone(), litter, partition_by: partitions };
+    let mut staged = Staged { schema: schema.clone(), litter, partition_by: partitions, ..Staged::none() };
     let target = std::num::NonZeroU64::new(FILE_BYTES_TARGET);
     let config =
         WriterConfig::new(schema, partition_by.to_vec(), None, target, Some(WRITE_ROWS), Default::default(), None);
-    let rows = Arc::new(AtomicU64::new(0));
-    let store = table.log.object_store(None);
+    let counts = Arc::new(counts);
     let mut writers = JoinSet::new();
     for stream in streams {
-        writers.spawn(write(
-            stream,
-            DeltaWriter::new(store.clone(), config.clone()),
-            rows.clone(),
-            staged.litter.clone(),
-        ));
+        let config = config.clone();
+        writers.spawn(write(stream, table.log.object_store(None), config, counts.clone(), staged.litter.clone()));
     }
     let mut failed = None;
     while let Some(written) = writers.join_next().await {
@@ -106,24 +112,29 @@ pub(crate) async fn stage(
         return Err(failure);
     }
     staged.adds.sort_by(|a, b| a.path.cmp(&b.path));
-    staged.rows = rows.load(Ordering::Relaxed);
+    staged.rows = counts.rows();
+    staged.counted = counts.found();
     staged.bytes = staged.adds.iter().filter_map(|add| u64::try_from(add.size).ok()).sum();
     Ok(staged)
 }
 
 async fn write(
     mut stream: SendableRecordBatchStream,
-    mut writer: DeltaWriter,
-    rows: Arc<AtomicU64>,
+    store: ObjectStoreRef,
+    config: WriterConfig,
+    counts: Arc<RowCounts>,
     litter: Arc<Litter>,
 ) -> Result<Vec<Add>, Failure> {
-    while let Some(batch) = stream.next().await {
+    let sample = first_rows(&mut stream).await?;
+    let mut writer = DeltaWriter::new(store, config).with_writer_properties(encoding::properties(&sample));
+    let mut batches = futures::stream::iter(sample.into_iter().map(Ok)).chain(stream);
+    while let Some(batch) = batches.next().await {
         let written = match batch {
             Ok(batch) if batch.num_rows() == 0 => continue,
-            Ok(batch) => {
-                rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
-                writer.write(&batch).await.map_err(|error| delta("failed to write the dataset", &error))
-            }
+            Ok(batch) => match counts.add(&batch) {
+                Ok(()) => writer.write(&batch).await.map_err(|error| delta("failed to write the dataset", &error)),
+                Err(failure) => Err(failure),
+            },
             Err(error) => Err(failure(error)),
         };
         if let Err(failure) = written {
@@ -135,6 +146,19 @@ async fn write(
     let adds = writer.close().await.map_err(|error| delta("failed to write the dataset", &error))?;
     litter.add(adds.iter().map(|add| add.path.clone()));
     Ok(adds)
+}
+
+/// Enough rows to see how their columns are best encoded.
+async fn first_rows(stream: &mut SendableRecordBatchStream) -> Result<Vec<RecordBatch>, Failure> {
+    let (mut sample, mut rows, mut bytes) = (vec![], 0, 0);
+    while rows < encoding::SAMPLE_ROWS && bytes < SAMPLE_BYTES_MAX {
+        let Some(batch) = stream.next().await else { break };
+        let batch = batch.map_err(failure)?;
+        rows += batch.num_rows();
+        bytes += batch.get_array_memory_size();
+        sample.push(batch);
+    }
+    Ok(sample)
 }
 
 /// Removes staged files of an object store that will never be committed; of local ones the [`Litter`] takes care.
@@ -150,15 +174,23 @@ pub(crate) async fn discard(table: &Table, staged: &Staged) {
 }
 
 /// Makes staged files durable. Object stores are so already.
-pub(crate) fn sync(table: &Table, staged: &Staged) -> Result<(), Failure> {
-    let Some(folder) = &table.folder else { return Ok(()) };
+pub(crate) async fn sync(table: &Table, staged: &Staged) -> Result<(), Failure> {
+    let Some(folder) = table.folder.clone() else { return Ok(()) };
+    let paths: Vec<String> = staged.adds.iter().map(|add| add.path.clone()).collect();
+    // The disk works on many bytes for long enough to let others compute; on few it is done before a thread is found.
+    if staged.bytes < SYNC_INLINE_BYTES_MAX {
+        return sync_files(&folder, &paths);
+    }
+    let synced = tokio::task::spawn_blocking(move || sync_files(&folder, &paths)).await;
+    synced.map_err(|error| Failure::internal(error.to_string()))?
+}
+
+fn sync_files(folder: &Path, paths: &[String]) -> Result<(), Failure> {
     let mut folders = std::collections::BTreeSet::new();
-    for add in &staged.adds {
-        let path = folder.join(&add.path);
+    for path in paths {
+        let path = folder.join(path);
         durable::sync_file(&path).map_err(|error| io("failed to sync", &path, &error))?;
-        folders.extend(
-            path.ancestors().skip(1).take_while(|path| path.starts_with(folder)).map(std::path::Path::to_path_buf),
-        );
+        folders.extend(path.ancestors().skip(1).take_while(|path| path.starts_with(folder)).map(Path::to_path_buf));
     }
     for path in folders {
         durable::sync_folder(&path).map_err(|error| io("failed to sync", &path, &error))?;
@@ -169,8 +201,15 @@ pub(crate) fn sync(table: &Table, staged: &Staged) -> Result<(), Failure> {
 impl Staged {
     /// No rows.
     pub(crate) fn none() -> Staged {
-        let schema = Arc::new(datafusion::arrow::datatypes::Schema::empty());
-        Staged { adds: vec![], rows: 0, bytes: 0, schema, litter: Arc::new(Litter::nothing()), partition_by: vec![] }
+        Staged {
+            adds: vec![],
+            rows: 0,
+            bytes: 0,
+            counted: vec![],
+            schema: Arc::new(datafusion::arrow::datatypes::Schema::empty()),
+            litter: Arc::new(Litter::nothing()),
+            partition_by: vec![],
+        }
     }
 
     /// The staged rows as a table, to be checked before they are published.

@@ -5,6 +5,7 @@ mod common;
 
 use common::{Lab, data_files, failure, outcome};
 use engine::At;
+use flow::wire::Ending;
 
 const SALES: &str = "day,shop,amount\n2024-01-01,a,10\n2024-01-01,b,20\n2024-01-02,a,30\n";
 
@@ -300,4 +301,61 @@ async fn repairs_touch_no_files_of_others() {
     let found = lab.engine.fsck(true, i64::MAX).await.unwrap();
     assert_eq!(found.iter().map(|it| (it.kind, it.repaired)).collect::<Vec<_>>(), [("orphan", true)]);
     assert!(theirs.iter().all(|path| lab.path(path).exists()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_of_two_runs_wins_but_no_attempt_overtakes_a_later_one_of_its_own_task() {
+    let lab = Lab::new();
+    let attempt = async |run: &str, attempt: u32, token: u64, n: u32| {
+        let text = format!("name = \"shop\"\n[tasks.totals]\nsql = \"select {n} as n\"");
+        let assignment = lab.assignment(lab.plan(&text, &[]).await, run, attempt, token).await;
+        lab.execute(&assignment).await
+    };
+    let version = |ending: Ending| match ending {
+        Ending::Succeeded(outcome) => outcome.version.unwrap(),
+        other => panic!("{other:?}"),
+    };
+    let now = async || lab.query("select n from shop.totals").await;
+    // Run b started later and publishes first; then a, which started earlier.
+    assert_eq!(version(attempt("b", 1, 5, 50).await), 0);
+    assert_eq!(version(attempt("a", 1, 3, 30).await), 1, "another run's token does not fence");
+    assert_eq!(now().await, "n\n30\n");
+    // c's first attempt lost its lease; the second published, then a run that started before both.
+    assert_eq!(version(attempt("c", 2, 8, 80).await), 2);
+    assert_eq!(version(attempt("b2", 1, 4, 40).await), 3);
+    match attempt("c", 1, 7, 70).await {
+        Ending::Failed(failure) => assert!(failure.message.contains("overtaken by a later attempt"), "{failure:?}"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(now().await, "n\n40\n");
+    // What an earlier attempt published before its report was lost is adopted, not done again.
+    assert_eq!(version(attempt("d", 1, 9, 90).await), 4);
+    assert_eq!(version(attempt("e", 1, 11, 110).await), 5);
+    assert_eq!(version(attempt("d", 2, 10, 100).await), 4);
+    assert_eq!(now().await, "n\n110\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_that_seldom_repeat_are_stored_without_a_dictionary() {
+    let mut lab = Lab::new();
+    let flow = r#"
+name = "shop"
+[tasks.numbers]
+sql = """select value as id, value % 7 as day, cast(value as double) / 3 as share, 'shop ' || (value % 5) as shop
+from generate_series(1, 50000)"""
+checks = [{ not_null = ["id"] }, { between = { column = "day", min = 0, max = 5 }, severity = "warn" }, { rows = { min = 50000, max = 50000 } }]
+"#;
+    let endings = lab.run(flow, &[]).await;
+    let checks = &outcome(&endings, "numbers").checks;
+    let found: Vec<_> = checks.iter().map(|check| (check.passed, check.failed_rows, check.observed)).collect();
+    assert_eq!(found, [(true, 0, Some(0.0)), (false, 7143, Some(7143.0)), (true, 0, Some(50000.0))]);
+    assert_eq!(checks[1].samples[0]["day"], 6);
+    let sums = lab
+        .query("select sum(id) as ids, round(sum(share)) as shares, count(distinct shop) as shops from shop.numbers");
+    assert_eq!(sums.await, "ids,shares,shops\n1250025000,416675000.0,5\n");
+    let mut bytes = 0;
+    for file in data_files(&lab.path("lake/shop/numbers")) {
+        bytes += std::fs::metadata(lab.path("lake/shop/numbers").join(file)).unwrap().len();
+    }
+    assert!(bytes < 8 * 50_000 + 100_000, "the identifiers take nearly no room beside 8 bytes a share: {bytes}");
 }

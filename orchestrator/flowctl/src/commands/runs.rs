@@ -19,7 +19,7 @@ pub struct Args {
     #[arg(long, value_name = "STATE")]
     state: Option<State>,
     /// At most so many.
-    #[arg(short, value_name = "N", default_value_t = 20)]
+    #[arg(short, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     number: u32,
 }
 

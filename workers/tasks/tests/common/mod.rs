@@ -90,6 +90,13 @@ impl Lab {
         endings
     }
 
+    /// An attempt of a plan's first task.
+    pub async fn assignment(&self, plan: Plan, run_id: &str, attempt: u32, token: u64) -> Assignment {
+        let pins = Arc::new(self.engine.pin(&plan, &Pins::default()).await.unwrap());
+        let (plan, run_id) = (Arc::new(plan), run_id.to_string());
+        Assignment { run_id, plan, pins, task: 0, attempt, token, versions: BTreeMap::new(), force: false }
+    }
+
     pub async fn execute(&self, assignment: &Assignment) -> Ending {
         let folders = tasks::command::Folders { scratch: self.path("scratch"), artifacts: self.path("artifacts") };
         let executor = Executor::new(self.engine.clone(), folders);
