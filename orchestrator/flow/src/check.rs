@@ -37,6 +37,15 @@ pub fn check(flow: &Flow, kinds: &[&str]) -> Vec<Diagnostic> {
     found
 }
 
+/// The mistakes of a flow's schedule alone.
+pub fn schedule(flow: &Flow) -> Vec<Diagnostic> {
+    let mut found = vec![];
+    if let Some(schedule) = &flow.schedule {
+        settings::schedule(schedule.get_ref(), &mut found);
+    }
+    found
+}
+
 /// The names of tasks and sources whose text has an error, or could not be read: nothing follows from their absence,
 /// their columns are not known, and what reads them should not be blamed for it.
 pub fn broken(diagnostics: &[Diagnostic]) -> impl Iterator<Item = &str> {

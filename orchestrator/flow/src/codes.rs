@@ -37,6 +37,7 @@ codes! {
     NOT_TEXT = "E109" "the file is not UTF-8 text";
     BAD_CRON = "E110" "a cron expression that cannot be read";
     UNKNOWN_TIMEZONE = "E111" "a time zone that does not exist";
+    BAD_TIME = "E112" "a time that cannot be read or used";
 
     BAD_NAME = "E201" "a name that breaks the rules";
     RESERVED_NAME = "E202" "a name that is reserved";

@@ -25,6 +25,9 @@ pub struct Plan {
     pub params: Params,
     /// The nominal instant of the run: `$logical_time` in SQL.
     pub logical_time: Option<Time>,
+    /// The logical time before that by the flow's schedule: `$interval_start` in SQL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval_start: Option<Time>,
     /// The `--select` that the plan is a part by.
     #[serde(default)]
     pub selection: Option<String>,

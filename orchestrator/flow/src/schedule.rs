@@ -2,15 +2,33 @@
 
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
+use jiff::Timestamp;
+use jiff::civil::{Date, DateTime};
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
-use crate::name;
+use crate::spec::Dst;
+use crate::{Time, duration, name, spec};
 
-/// A cron expression that was understood, with its time zone.
+mod times;
+
+/// A schedule that was understood.
 #[derive(Clone, Debug)]
 pub struct Schedule {
-    cron: Cron,
+    pattern: Pattern,
     timezone: TimeZone,
+    dst: Dst,
+    /// The first and the last logical time that there may be.
+    start: Option<Time>,
+    end: Option<Time>,
+    jitter_ms: u64,
+}
+
+/// A cron expression that was understood.
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    cron: Cron,
+    /// Its hour field starts with `*`: it counts real hours, whatever the clocks say.
+    real_hours: bool,
 }
 
 /// A field of a cron expression.
@@ -49,14 +67,34 @@ const WORDS: [(&str, &str); 7] = [
 ];
 
 impl Schedule {
-    /// Puts a cron expression and a time zone together.
-    pub fn new(cron: Cron, timezone: TimeZone) -> Self {
-        Schedule { cron, timezone }
+    /// The schedule of a flow file. `None` if something in it is wrong, which the check of the file tells.
+    pub fn of(spec: &spec::Schedule) -> Option<Self> {
+        let zone = spec.timezone.as_ref().map_or("UTC", |zone| zone.get_ref());
+        let timezone = timezone(zone).ok()?;
+        let start = spec.start.as_ref().map(|text| first(text.get_ref(), &timezone)).transpose().ok()?;
+        let end = spec.end.as_ref().map(|text| last(text.get_ref(), &timezone)).transpose().ok()?;
+        let jitter_ms = spec.jitter.as_ref().map(|text| duration::parse(text.get_ref())).transpose().ok()?;
+        let pattern = cron(spec.cron.get_ref()).ok()?;
+        Some(Schedule { pattern, timezone, dst: spec.dst, start, end, jitter_ms: jitter_ms.unwrap_or(0) })
+    }
+
+    /// What the clocks of the schedule's zone show, such as `Sun 2024-03-10 03:00 EDT`.
+    pub fn wall(&self, time: Time) -> String {
+        let at = i64::try_from(time).ok().and_then(|time| Timestamp::from_millisecond(time).ok());
+        let zoned = at.unwrap_or(Timestamp::MAX).to_zoned(self.timezone.clone());
+        zoned.strftime(if zoned.second() == 0 { "%a %F %H:%M %Z" } else { "%a %F %T %Z" }).to_string()
+    }
+
+    /// When a run for `logical_time` is due: some of `jitter` later, always the same for one flow and time.
+    pub fn due(&self, flow: &str, logical_time: Time) -> Time {
+        let hash = blake3::hash(format!("{flow} {logical_time}").as_bytes());
+        let number = hash.as_bytes().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        logical_time + number % (self.jitter_ms + 1)
     }
 
     /// The schedule in plain English, with its zone.
     pub fn describe(&self) -> String {
-        let text = self.cron.describe();
+        let text = self.pattern.cron.describe();
         format!("{} ({})", text.trim_end_matches('.'), self.timezone.iana_name().unwrap_or("UTC"))
     }
 }
@@ -65,7 +103,7 @@ impl Schedule {
 ///
 /// # Errors
 /// Says which field is wrong and why, as a lowercase fragment, with a hint if there is one.
-pub fn cron(text: &str) -> Result<Cron, (String, Option<String>)> {
+pub fn cron(text: &str) -> Result<Pattern, (String, Option<String>)> {
     let plain = if text.trim().starts_with('@') { word(text.trim())? } else { text };
     let fields: Vec<_> = plain.split_ascii_whitespace().collect();
     let kinds: Vec<_> = match fields.len() {
@@ -87,7 +125,41 @@ pub fn cron(text: &str) -> Result<Cron, (String, Option<String>)> {
     if open && !has_day(&cron) {
         return Err((format!("there is no day that `{text}` falls on"), None));
     }
-    Ok(cron)
+    let real_hours = fields.iter().rev().nth(3).is_some_and(|hour| hour.starts_with('*'));
+    Ok(Pattern { cron, real_hours })
+}
+
+/// The first instant that `start` allows: midnight of a date, in the schedule's zone.
+///
+/// # Errors
+/// What was expected.
+pub fn first(text: &str, timezone: &TimeZone) -> Result<Time, String> {
+    bound(text, timezone, |day| day)
+}
+
+/// The last instant that `end` allows: of a date, the end of that day.
+///
+/// # Errors
+/// What was expected.
+pub fn last(text: &str, timezone: &TimeZone) -> Result<Time, String> {
+    let end_of = |day: Date| day.tomorrow().unwrap_or(day);
+    match text.parse::<Date>() {
+        Ok(_) if !text.contains(['T', 't', ' ', ':']) => Ok(bound(text, timezone, end_of)?.saturating_sub(1)),
+        _ => bound(text, timezone, |day| day),
+    }
+}
+
+fn bound(text: &str, timezone: &TimeZone, of_day: impl Fn(Date) -> Date) -> Result<Time, String> {
+    let instant = text.parse::<Timestamp>().ok();
+    let civil = || {
+        let wall = match text.parse::<Date>() {
+            Ok(day) if !text.contains(['T', 't', ' ', ':']) => of_day(day).to_datetime(jiff::civil::Time::midnight()),
+            _ => text.parse::<DateTime>().ok()?,
+        };
+        Some(wall.to_zoned(timezone.clone()).ok()?.timestamp())
+    };
+    let at = instant.or_else(civil).ok_or("expected a time such as `2013-01-31` or `2013-01-31T06:30:00Z`")?;
+    Time::try_from(at.as_millisecond()).map_err(|_| "times before 1970 are not supported".to_owned())
 }
 
 /// Whether one of the months is long enough for one of the days.
@@ -240,9 +312,62 @@ mod tests {
         assert_eq!(timezone("Mars"), Err(None));
     }
 
+    fn schedule(text: &str) -> Schedule {
+        let file = format!("name = \"f\"\n[schedule]\n{text}\n[tasks.t]\nkind = \"noop\"");
+        let (flow, _) = spec::parse(&file);
+        Schedule::of(flow.unwrap().schedule.unwrap().get_ref()).unwrap()
+    }
+
+    fn at(text: &str) -> Time {
+        first(text, &TimeZone::UTC).unwrap()
+    }
+
     #[test]
     fn a_schedule_describes_itself() {
-        let schedule = Schedule::new(cron("30 6 1 * *").unwrap(), timezone("America/New_York").unwrap());
+        let schedule = schedule("cron = \"30 6 1 * *\"\ntimezone = \"America/New_York\"");
         assert_eq!(schedule.describe(), "At 06:30, on day 1 (America/New_York)");
+    }
+
+    #[test]
+    fn times_lie_within_start_and_end() {
+        let zone = "cron = \"0 6 * * *\"\ntimezone = \"America/New_York\"";
+        let schedule = schedule(&format!("{zone}\nstart = \"2024-01-03\"\nend = \"2024-01-05\""));
+        let all: Vec<Time> = schedule.after(0).collect();
+        assert_eq!(all, ["2024-01-03T11:00:00Z", "2024-01-04T11:00:00Z", "2024-01-05T11:00:00Z"].map(at));
+        assert_eq!(schedule.latest(at("2030-01-01")), Some(all[2]));
+        assert_eq!(schedule.latest(at("2024-01-03")), None);
+        assert_eq!(schedule.interval_start(all[1]), Some(all[0]));
+        assert_eq!(schedule.interval_start(all[0]), Some(at("2024-01-02T11:00:00Z")), "data may be older than `start`");
+    }
+
+    #[test]
+    fn jitter_is_the_same_every_time() {
+        let schedule = schedule("cron = \"@hourly\"\njitter = \"10m\"");
+        let due: Vec<Time> = schedule.after(0).take(50).map(|time| schedule.due("f", time) - time).collect();
+        assert!(due.iter().all(|delay| *delay <= 600_000) && due.iter().any(|delay| *delay > 300_000), "{due:?}");
+        let again: Vec<Time> = schedule.after(0).take(50).map(|time| schedule.due("f", time) - time).collect();
+        assert_eq!(due, again);
+    }
+
+    #[test]
+    fn looking_back_finds_what_looking_ahead_finds() {
+        for (cron, zone, dst) in [
+            ("0,30 0-3 * * *", "Australia/Lord_Howe", "skipped = \"run-after\", doubled = \"twice\""),
+            ("15 1,2 * * *", "America/New_York", "skipped = \"skip\""),
+            ("*/20 */2 * * *", "Europe/Berlin", ""),
+            ("45 0 * * *", "America/Sao_Paulo", ""),
+        ] {
+            let schedule = schedule(&format!("cron = \"{cron}\"\ntimezone = \"{zone}\"\ndst = {{ {dst} }}"));
+            let ahead: Vec<Time> =
+                schedule.after(at("2017-01-01")).take_while(|time| *time < at("2019-01-01")).collect();
+            let mut back = vec![];
+            let mut cursor = at("2019-01-01") - 1;
+            while let Some(time) = schedule.latest(cursor).filter(|time| *time > at("2017-01-01")) {
+                back.push(time);
+                cursor = time - 1;
+            }
+            back.reverse();
+            assert_eq!(ahead, back, "{cron} {zone}");
+        }
     }
 }

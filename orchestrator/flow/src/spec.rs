@@ -86,6 +86,29 @@ pub struct Schedule {
     /// What happens to fixed hours when clocks change.
     #[serde(default)]
     pub dst: Dst,
+    /// The first logical time there may be: `2024-01-01` (in the schedule's zone) or `2024-01-01T06:00:00Z`.
+    #[schemars(with = "Option<String>")]
+    pub start: Option<Spanned<String>>,
+    /// The last logical time there may be; a date means to the end of that day.
+    #[schemars(with = "Option<String>")]
+    pub end: Option<Spanned<String>>,
+    /// Runs begin up to so much later than their logical time, so that many flows do not begin at once: `5m`.
+    #[schemars(with = "Option<String>")]
+    pub jitter: Option<Spanned<String>>,
+    /// What happens to a time that comes up while a scheduled run of the flow still goes on.
+    #[serde(default)]
+    pub overlap: Overlap,
+}
+
+/// What happens to a time that comes up while a scheduled run of the flow still goes on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Overlap {
+    /// It waits for the end of that run; of several that wait, `catchup` says which are made up for.
+    #[default]
+    Queue,
+    /// It does not run.
+    Skip,
 }
 
 /// Which missed times are made up for when the service comes back.

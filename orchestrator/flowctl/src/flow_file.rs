@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use engine::Engine;
 use flow::diagnostic::Diagnostic;
 use flow::plan::Plan;
+use flow::schedule::Schedule;
 use flow::value::Problem;
-use flow::{Time, codes, name};
+use flow::{Time, check, codes, name, spec};
 use tasks::{Compiled, Options};
 
 use crate::error::Error;
@@ -93,6 +94,43 @@ impl Flow {
 
     fn codes(&self) -> Option<&'static str> {
         self.compiled.diagnostics.iter().find(|found| found.is_error()).map(|found| found.code)
+    }
+}
+
+/// A flow's name and schedule, read without looking at anything else of it.
+pub struct Scheduled {
+    pub name: String,
+    pub schedule: Schedule,
+}
+
+impl Scheduled {
+    /// Reads the schedule of `file`.
+    ///
+    /// # Errors
+    /// There is no such file, its schedule is wrong (told on standard error), or it has none.
+    pub fn read(file: &Path) -> Result<Scheduled, Error> {
+        let text = std::fs::read_to_string(file).map_err(|error| unreadable(file, &error))?;
+        let (flow, mut found) = spec::parse(&text);
+        if let Some(flow) = &flow {
+            found.extend(check::schedule(flow));
+        }
+        let name = flow.as_ref().and_then(|flow| flow.name.as_ref()).map(|name| name.get_ref().clone());
+        let written = flow.as_ref().and_then(|flow| flow.schedule.as_ref());
+        match (name, written.and_then(|written| Schedule::of(written.get_ref()))) {
+            (Some(name), Some(schedule)) => Ok(Scheduled { name, schedule }),
+            _ if found.iter().any(Diagnostic::is_error) => {
+                let shown = file.display().to_string();
+                let _ = diagnostics::write(&mut anstream::stderr().lock(), &shown, &text, &found);
+                Err(Error::new(Exit::NotCompiled, format!("the schedule of `{shown}` cannot be read")))
+            }
+            _ => Err(Error::usage(format!("`{}` has no schedule", file.display()))
+                .hint("`[schedule]` with `cron = \"30 6 * * *\"` gives it one")),
+        }
+    }
+
+    /// When the run for a logical time begins.
+    pub fn due(&self, logical_time: Time) -> Time {
+        self.schedule.due(&self.name, logical_time)
     }
 }
 

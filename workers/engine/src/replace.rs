@@ -324,7 +324,8 @@ async fn origins(rows: DataFrame, table: &Table, active: &[Add]) -> Result<HashS
     for batch in found.collect().await.map_err(failure)? {
         for url in batch.column(0).as_string::<i32>().iter().flatten() {
             let path = known.get(url);
-            let path = path.ok_or_else(|| Failure::internal(format!("`{url}` is not a file of `{}`", table.dataset)))?;
+            let path =
+                path.ok_or_else(|| Failure::internal(format!("`{url}` is not a file of `{}`", table.dataset)))?;
             paths.insert((*path).to_string());
         }
     }
@@ -335,10 +336,7 @@ fn keys<'a>(publish: &'a Publish<'_>) -> Vec<&'a str> {
     publish.output.keys.iter().map(String::as_str).collect()
 }
 
-fn scan(
-    session: &Session,
-    table: Arc<dyn TableProvider>,
-) -> Result<DataFrame, Failure> {
+fn scan(session: &Session, table: Arc<dyn TableProvider>) -> Result<DataFrame, Failure> {
     let source = datafusion::datasource::provider_as_source(table);
     let plan = LogicalPlanBuilder::scan("target", source, None).and_then(LogicalPlanBuilder::build).map_err(failure)?;
     Ok(DataFrame::new(session.state.clone(), plan))
@@ -368,7 +366,8 @@ async fn one_row_a_key(source: &DataFrame, keys: &[&str]) -> Result<(), Failure>
     let without = keys.iter().map(|key| ident(*key).is_null()).reduce(Expr::or).unwrap_or_else(|| lit(false));
     let without = source.clone().filter(without).map_err(failure)?.count().await.map_err(failure)?;
     if without > 0 {
-        let message = format!("the output has {} with a NULL in the key ({})", rows_of(without as u64), keys.join(", "));
+        let message =
+            format!("the output has {} with a NULL in the key ({})", rows_of(without as u64), keys.join(", "));
         return Err(Failure::user(format!("{message}; merge could not find them again: filter them, or fill the key")));
     }
     let names: Vec<Expr> = keys.iter().copied().map(ident).collect();

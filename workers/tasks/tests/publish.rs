@@ -359,3 +359,29 @@ checks = [{ not_null = ["id"] }, { between = { column = "day", min = 0, max = 5 
     }
     assert!(bytes < 8 * 50_000 + 100_000, "the identifiers take nearly no room beside 8 bytes a share: {bytes}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scheduled_run_knows_its_interval() {
+    let lab = Lab::new();
+    let flow = |schedule: &str| {
+        format!(
+            "name = \"f\"\n{schedule}\n[tasks.t]\nsql = \"select $interval_start as a, $interval_end as b, $logical_time as c\""
+        )
+    };
+    let daily = flow("[schedule]\ncron = \"0 6 * * *\"\ntimezone = \"America/New_York\"");
+    let given = std::collections::BTreeMap::new();
+    let compile = async |text: &str, at: &str| {
+        let logical_time = flow::schedule::first(at, &flow::schedule::timezone("UTC").unwrap()).unwrap();
+        let options = tasks::Options { given: Some(&given), logical_time: Some(logical_time), ..Default::default() };
+        tasks::compile(&lab.engine, &lab.path("flow.toml"), text, options).await
+    };
+    // The night to 10 March is an hour short.
+    let plan = compile(&daily, "2024-03-10T10:00:00Z").await.plan.unwrap();
+    let assignment = lab.assignment(plan, "a", 1, 1).await;
+    assert!(matches!(lab.execute(&assignment).await, Ending::Succeeded(_)));
+    let row = lab.query("select cast(b - a as bigint) / 1000000 as seconds, b = c as same from f.t").await;
+    assert_eq!(row, "seconds,same\n82800,true\n");
+    let without = compile(&flow(""), "2024-03-10").await;
+    let hints: Vec<_> = without.diagnostics.iter().map(|found| (found.code, found.hint.as_deref())).collect();
+    assert_eq!(hints, vec![("E307", Some("only a flow with a `[schedule]` has intervals")); 2]);
+}

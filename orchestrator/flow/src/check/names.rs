@@ -40,6 +40,9 @@ fn one(name: &Spanned<String>, dash: bool, found: &mut Vec<Diagnostic>) {
     }
 }
 
+/// What a run knows of its time, and so no parameter may be called.
+const RUN_TIMES: [&str; 3] = ["logical_time", "interval_start", "interval_end"];
+
 /// Parameters become `FLOWCTL_PARAM_NAME`.
 fn params(flow: &Flow, found: &mut Vec<Diagnostic>) {
     let mut names: Vec<_> = flow.params.keys().collect();
@@ -47,9 +50,9 @@ fn params(flow: &Flow, found: &mut Vec<Diagnostic>) {
     let mut variables = HashMap::new();
     for name in names {
         one(name, false, found);
-        if name.get_ref() == "logical_time" {
-            let hint = "in SQL `$logical_time` is the nominal time of the run";
-            let message = "the name `logical_time` is kept for the run's own";
+        if RUN_TIMES.contains(&name.get_ref().as_str()) {
+            let hint = "in SQL `$logical_time` is the nominal time of the run, and the interval ends there";
+            let message = format!("the name `{}` is kept for the run's own", name.get_ref());
             found.push(Diagnostic::error(codes::RESERVED_NAME, name.span(), message).hint(hint));
         }
         same_variable("PARAM", name, &mut variables, found);

@@ -1,32 +1,54 @@
 //! Schedule, retries and durations.
 
+use jiff::tz::TimeZone;
 use toml::Spanned;
 
-use crate::codes;
 use crate::diagnostic::Diagnostic;
-use crate::duration;
-use crate::schedule;
-use crate::spec::{Flow, Retry};
+use crate::spec::{Flow, Retry, Schedule};
+use crate::{Time, codes, duration, schedule as times};
 
 /// The most tries a task may have.
 const ATTEMPTS_MAX: i64 = 1_000;
 
 pub(super) fn check(flow: &Flow, found: &mut Vec<Diagnostic>) {
     if let Some(schedule) = &flow.schedule {
-        let cron = &schedule.get_ref().cron;
-        if let Err((message, hint)) = schedule::cron(cron.get_ref()) {
-            found.push(Diagnostic::error(codes::BAD_CRON, cron.span(), message).maybe_hint(hint));
-        }
-        if let Some(zone) = &schedule.get_ref().timezone
-            && let Err(hint) = schedule::timezone(zone.get_ref())
-        {
-            let message = format!("there is no time zone `{}`", zone.get_ref());
-            let hint = hint.unwrap_or_else(|| "use an IANA name such as `Europe/Berlin`".to_owned());
-            found.push(Diagnostic::error(codes::UNKNOWN_TIMEZONE, zone.span(), message).hint(hint));
-        }
+        self::schedule(schedule.get_ref(), found);
     }
     times(&flow.defaults.timeout, &flow.defaults.kill_grace, found);
     retry(&flow.defaults.retry, found);
+}
+
+pub(super) fn schedule(schedule: &Schedule, found: &mut Vec<Diagnostic>) {
+    if let Err((message, hint)) = times::cron(schedule.cron.get_ref()) {
+        found.push(Diagnostic::error(codes::BAD_CRON, schedule.cron.span(), message).maybe_hint(hint));
+    }
+    let zone = schedule.timezone.as_ref();
+    match times::timezone(zone.map_or("UTC", |zone| zone.get_ref())) {
+        Ok(zone) => span_of_time(schedule, &zone, found),
+        Err(hint) => {
+            let message = format!("there is no time zone `{}`", zone.map_or("", |zone| zone.get_ref()));
+            let hint = hint.unwrap_or_else(|| "use an IANA name such as `Europe/Berlin`".to_owned());
+            let place = zone.map_or(0..0, Spanned::span);
+            found.push(Diagnostic::error(codes::UNKNOWN_TIMEZONE, place, message).hint(hint));
+        }
+    }
+    length(&schedule.jitter, found);
+}
+
+/// The times between which there are runs.
+fn span_of_time(schedule: &Schedule, zone: &TimeZone, found: &mut Vec<Diagnostic>) {
+    let mut read = |text: &Option<Spanned<String>>, read: fn(&str, &TimeZone) -> Result<Time, String>| {
+        let text = text.as_ref()?;
+        let wrong = |message| found.push(Diagnostic::error(codes::BAD_TIME, text.span(), message));
+        read(text.get_ref(), zone).map_err(wrong).ok()
+    };
+    let (start, end) = (read(&schedule.start, times::first), read(&schedule.end, times::last));
+    if let (Some(start), Some(end), Some(text)) = (start, end, &schedule.end)
+        && end < start
+    {
+        let message = "the schedule ends before it starts";
+        found.push(Diagnostic::error(codes::BAD_TIME, text.span(), message).hint("exchange `start` and `end`"));
+    }
 }
 
 /// The limits on how long an attempt, and its end, may take.

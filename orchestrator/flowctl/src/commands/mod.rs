@@ -11,6 +11,7 @@ pub mod impact;
 pub mod init;
 pub mod lineage;
 pub mod logs;
+pub mod next;
 pub mod plan;
 pub mod query;
 pub mod retry;

@@ -8,6 +8,7 @@
 //! | `FLOWCTL_INPUT_NAME` | the folder of Parquet files that holds an input |
 //! | `FLOWCTL_OUTPUT_DIR` | an empty folder for what the command makes |
 //! | `FLOWCTL_LOGICAL_TIME` | the nominal instant of the run, RFC 3339 in UTC, if it has one |
+//! | `FLOWCTL_INTERVAL_START` | the logical time before that by the flow's schedule, likewise |
 //! | `FLOWCTL_BIN` | the program that runs it, whose `query` reads the inputs |
 //! | `TRACEPARENT` | W3C trace context: the run is the trace, the attempt the parent span |
 
@@ -45,20 +46,22 @@ pub fn variables(assignment: &Assignment, inputs: &BTreeMap<String, PathBuf>, ou
 pub fn given(plan: &Plan) -> Vec<Variable> {
     let param = |(name, value): (&String, &Value)| (upper("FLOWCTL_PARAM_", name), value.to_string().into());
     let mut all: Vec<Variable> = plan.params.iter().map(param).collect();
-    all.extend(plan.logical_time.map(|time| ("FLOWCTL_LOGICAL_TIME".to_owned(), rfc3339(time).into())));
+    let times = [("FLOWCTL_LOGICAL_TIME", plan.logical_time), ("FLOWCTL_INTERVAL_START", plan.interval_start)];
+    all.extend(times.into_iter().filter_map(|(name, time)| Some((name.to_owned(), rfc3339(time?).into()))));
     all
 }
 
 /// Whether a variable that flowctl itself was given says something about another attempt: that of a
 /// flow whose command runs flowctl.
 pub fn is_stale(name: &str) -> bool {
-    const EXACT: [&str; 8] = [
+    const EXACT: [&str; 9] = [
         "FLOWCTL_RUN_ID",
         "FLOWCTL_TASK",
         "FLOWCTL_ATTEMPT",
         "FLOWCTL_IDEMPOTENCY_KEY",
         "FLOWCTL_OUTPUT_DIR",
         "FLOWCTL_LOGICAL_TIME",
+        "FLOWCTL_INTERVAL_START",
         "TRACEPARENT",
         "TRACESTATE",
     ];

@@ -30,6 +30,7 @@ impl<'a> Compiler<'a> {
             dir: self.dir.clone(),
             params: self.params.clone(),
             logical_time: self.logical_time,
+            interval_start: self.interval_start,
             stop_on_failure: self.flow.on_failure == OnFailure::Stop,
             sources: sources.into_values().collect(),
             ..Plan::default()

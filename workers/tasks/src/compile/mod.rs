@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use engine::{Bound, Engine, Problem};
 use flow::diagnostic::Diagnostic;
 use flow::plan::Plan;
+use flow::schedule::Schedule;
 use flow::value::{ParamType, Params};
 use flow::{Time, check, graph, spec, value};
 use toml::Spanned;
@@ -25,6 +26,9 @@ use crate::select;
 
 /// The parameter that every flow has: the nominal instant of the run.
 const LOGICAL_TIME: &str = "logical_time";
+/// Where the data begins and ends that a scheduled run is about. It ends at the logical time.
+const INTERVAL_START: &str = "interval_start";
+const INTERVAL_END: &str = "interval_end";
 
 /// The kinds of task.
 pub const KINDS: [&str; 3] = ["command", "noop", "sql"];
@@ -67,10 +71,12 @@ pub async fn compile(engine: &Engine, file: &Path, text: &str, options: Options<
     let mut compiler = Compiler::new(engine, &flow, file, options, diagnostics);
     let plan = compiler.run().await;
     let mut usage = compiler.usage;
-    if usage.is_empty() && options.given.is_some() && options.logical_time.is_none() && compiler.uses_logical_time {
+    if let (true, Some(_), None, Some(time)) =
+        (usage.is_empty(), options.given, options.logical_time, &compiler.uses_time)
+    {
         usage.push(value::Problem {
             param: LOGICAL_TIME.into(),
-            message: "the flow uses `$logical_time`, which only a scheduled run has by itself".into(),
+            message: format!("the flow uses `${time}`, which only a scheduled run has by itself"),
             hint: Some("give it with `--at TIME`, such as `--at 2013-01-31T00:00:00Z`".into()),
         });
     }
@@ -101,13 +107,15 @@ struct Compiler<'a> {
     dir: PathBuf,
     params: Params,
     logical_time: Option<Time>,
+    interval_start: Option<Time>,
     /// What `$name`s stand for; those without a value are typed all the same.
     bound: BTreeMap<String, Bound>,
     diagnostics: Vec<Diagnostic>,
     usage: Vec<value::Problem>,
     /// Tasks and sources that nothing can be said about, because of an earlier mistake.
     broken: HashSet<String>,
-    uses_logical_time: bool,
+    /// One of the run's times that some SQL uses.
+    uses_time: Option<String>,
     /// Whether the plan is about to run, so that its files must be there.
     is_run: bool,
 }
@@ -129,8 +137,11 @@ impl<'a> Compiler<'a> {
         };
         let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let dir = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
-        let bound = bound(flow, &params, options.logical_time);
         let logical_time = options.logical_time;
+        let schedule = flow.schedule.as_ref().and_then(|spec| Schedule::of(spec.get_ref()));
+        let interval_start = schedule.zip(logical_time).and_then(|(schedule, time)| schedule.interval_start(time));
+        let mut bound = bound(flow, &params);
+        bound.extend(times(logical_time, flow.schedule.is_some().then_some(interval_start)));
         Compiler {
             engine,
             flow,
@@ -138,11 +149,12 @@ impl<'a> Compiler<'a> {
             dir,
             params,
             logical_time,
+            interval_start,
             bound,
             diagnostics,
             usage,
             broken,
-            uses_logical_time: false,
+            uses_time: None,
             is_run: options.given.is_some(),
         }
     }
@@ -196,10 +208,9 @@ fn defaults(flow: &spec::Flow) -> Params {
     flow.params.iter().filter_map(default).collect()
 }
 
-/// What every `$name` stands for.
-fn bound(flow: &spec::Flow, params: &Params, logical_time: Option<Time>) -> BTreeMap<String, Bound> {
-    let mut bound: BTreeMap<String, Bound> = flow
-        .params
+/// What the `$name` of every parameter stands for.
+fn bound(flow: &spec::Flow, params: &Params) -> BTreeMap<String, Bound> {
+    flow.params
         .iter()
         .filter_map(|(name, param)| {
             let kind = ParamType::of(param.get_ref())?;
@@ -208,13 +219,21 @@ fn bound(flow: &spec::Flow, params: &Params, logical_time: Option<Time>) -> BTre
                 params.get(name.get_ref()).map_or_else(|| Bound::unknown(&kind), Bound::value),
             ))
         })
-        .collect();
-    bound.insert(LOGICAL_TIME.into(), logical(logical_time));
-    bound
+        .collect()
 }
 
-/// The logical time as a timestamp in UTC.
-pub(crate) fn logical(time: Option<Time>) -> Bound {
+/// What a run's own `$name`s stand for; only a flow with a schedule has intervals.
+fn times(logical_time: Option<Time>, interval_start: Option<Option<Time>>) -> Vec<(String, Bound)> {
+    let mut times = vec![(LOGICAL_TIME.to_owned(), instant(logical_time))];
+    if let Some(start) = interval_start {
+        times.push((INTERVAL_START.to_owned(), instant(start)));
+        times.push((INTERVAL_END.to_owned(), instant(logical_time)));
+    }
+    times
+}
+
+/// A timestamp in UTC.
+fn instant(time: Option<Time>) -> Bound {
     let micros = time.and_then(|ms| i64::try_from(ms).ok()).map(|ms| ms * 1000);
     micros
         .map_or_else(|| Bound::unknown(&ParamType::Timestamp), |micros| Bound::value(&value::Value::Timestamp(micros)))
@@ -222,8 +241,6 @@ pub(crate) fn logical(time: Option<Time>) -> Bound {
 
 /// What `$name`s stand for in a run of `plan`.
 pub(crate) fn bound_in(plan: &Plan) -> BTreeMap<String, Bound> {
-    let mut bound: BTreeMap<String, Bound> =
-        plan.params.iter().map(|(name, value)| (name.clone(), Bound::value(value))).collect();
-    bound.insert(LOGICAL_TIME.into(), logical(plan.logical_time));
-    bound
+    let params = plan.params.iter().map(|(name, value)| (name.clone(), Bound::value(value)));
+    params.chain(times(plan.logical_time, Some(plan.interval_start))).collect()
 }

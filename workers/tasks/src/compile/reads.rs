@@ -6,7 +6,7 @@ use flow::spec;
 use flow::{codes, name, placeholders};
 use toml::Spanned;
 
-use super::{Compiler, LOGICAL_TIME};
+use super::{Compiler, INTERVAL_END, INTERVAL_START, LOGICAL_TIME};
 
 /// A task on its way to a plan.
 pub(super) struct Draft<'a> {
@@ -145,13 +145,17 @@ impl<'a> Compiler<'a> {
     fn parameters_known(&mut self, task: &str, parameters: &[(String, Span)], text: &str, place: Place<'a>) -> bool {
         let mut known = true;
         for (parameter, span) in parameters {
-            self.uses_logical_time |= parameter == LOGICAL_TIME;
+            if [LOGICAL_TIME, INTERVAL_START, INTERVAL_END].contains(&parameter.as_str()) {
+                self.uses_time.get_or_insert_with(|| parameter.clone());
+            }
             if self.bound.contains_key(parameter) || self.flow.excuses_param(parameter) {
                 continue;
             }
             known = false;
             let message = format!("the parameter `${parameter}` is not declared");
+            let interval = [INTERVAL_START, INTERVAL_END].contains(&parameter.as_str());
             let hint = match self.flow.params.is_empty() && name::nearest(parameter, [LOGICAL_TIME]).is_none() {
+                _ if interval => Some("only a flow with a `[schedule]` has intervals".into()),
                 true => Some(format!("declare it under `[params]`, such as `{parameter} = {{ type = \"string\" }}`")),
                 false => name::suggest(parameter, self.bound.keys().map(String::as_str)),
             };
