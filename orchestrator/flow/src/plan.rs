@@ -92,6 +92,9 @@ pub struct Task {
     pub kill_grace_ms: u64,
     /// Higher goes first.
     pub priority: i32,
+    /// Labels that its worker must have.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub requires: BTreeMap<String, String>,
     /// The dataset it makes.
     pub output: Option<Output>,
     pub checks: Vec<Check>,

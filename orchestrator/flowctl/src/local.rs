@@ -11,8 +11,8 @@ use engine::Engine;
 use flow::plan::Plan;
 use flow::run::{Run, RunState};
 use flow::wire::{Ending, Failure, Outcome, Pins, Whose};
-use server::local::Slots;
-use server::{Clock, NewRun, Seat};
+use server::hall::{Labels, Slots};
+use server::{Clock, Hall, NewRun, Seat};
 use store::{Origin, Store};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -151,12 +151,13 @@ async fn drive<W>(
 where
     W: Future<Output = ()> + Send + 'static,
 {
-    let (desk, slots) = server::local::slots(slots);
+    let holder = format!("{}/{}", std::process::id(), new.run_id);
+    let hall = Hall::for_one_run();
+    let (desk, slots) = (hall.drive(&new.run_id), hall.join(&holder, slots, Labels::new()));
     let (log, lines) = mpsc::channel(LOG_BATCHES);
     let (over, is_over) = oneshot::channel();
     let writer = tokio::spawn(write_logs(store.clone(), new.run_id.clone(), lines, is_over));
     let workers = tokio::spawn(work(Channel { slots, log }));
-    let holder = format!("{}/{}", std::process::id(), new.run_id);
     let clock = Clock::system();
     let mut observer = |run: &Run, records: &[flow::run::Record]| progress.observe(run, records);
     let seat = Seat { journal: &*store, clock: &clock, desk, cancel, observer: &mut observer, holder: &holder };
@@ -231,9 +232,9 @@ impl Link for Channel {
         Some(Claim { assignment: offer.assignment, stop: offer.stop })
     }
 
-    async fn report(&self, _run_id: &str, task: &str, attempt: u32, ending: Ending) {
+    async fn report(&self, run_id: &str, task: &str, attempt: u32, ending: Ending) {
         // Stale or unheard reports need no repeating: the driver has decided or is gone.
-        self.slots.report(task, attempt, ending).await;
+        self.slots.report(run_id, task, attempt, ending).await;
     }
 
     async fn log(&self, lines: Vec<Line>) {

@@ -1,4 +1,4 @@
-//! Where decisions meet the world: the driver of a run, its clock, and slots for workers in this process.
+//! Where decisions meet the world: the driver of a run, its clock, and the hall where drivers find workers.
 //!
 //! The driver owns the pure [`flow::run::Run`] and a [`Journal`]. Every turn it makes facts of what it heard
 //! and of what the core proposes, records them in one append, and only then lets anything outside know.
@@ -7,10 +7,11 @@ pub mod abandoned;
 pub mod clock;
 pub mod driver;
 mod error;
+pub mod hall;
 mod journal;
-pub mod local;
 
 pub use clock::Clock;
-pub use driver::{NewRun, Seat, drive};
+pub use driver::{NewRun, OpenRun, Seat, drive, resume};
 pub use error::Error;
+pub use hall::Hall;
 pub use journal::Journal;

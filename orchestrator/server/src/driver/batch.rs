@@ -1,12 +1,13 @@
 //! From what was heard and proposed to a batch of facts.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
-use flow::run::{Command, Event, Record, Run};
+use flow::plan::TaskId;
+use flow::run::{Command, Event, Record, Run, RunState};
 use flow::wire::Outcome;
 
 use super::Driver;
-use crate::local::{Receipt, Report};
+use crate::hall::{Place, Receipt, Report};
 
 /// About how many facts one append holds at most.
 const BATCH_MAX: usize = 2_000;
@@ -28,6 +29,10 @@ pub(super) struct Batch {
     pub heard: Vec<Receipt>,
     /// Attempts to stop.
     pub stops: Vec<Command>,
+    /// Slots of attempts that it starts.
+    pub taken: HashMap<(TaskId, u32), Place>,
+    /// Slots of attempts that it ends, while nothing else has taken them.
+    pub freed: Vec<Place>,
 }
 
 /// What is to be recorded before anything is proposed.
@@ -35,6 +40,27 @@ pub(super) fn first_facts(adopted: Vec<(String, Outcome)>) -> VecDeque<Fact> {
     let adopt = |(task, outcome)| Event::TaskSucceeded { task, attempt: 0, outcome: Box::new(outcome) };
     let start = [Event::RunCreated, Event::RunStarted].into_iter();
     start.chain(adopted.into_iter().map(adopt)).map(Fact::Own).collect()
+}
+
+/// What is to be recorded before anything is proposed, when a run is taken over. Slots in the process that drove it
+/// before are gone with it.
+pub(super) fn next_facts(run: &Run, records: &[Record]) -> VecDeque<Fact> {
+    let mut facts = VecDeque::new();
+    if run.state() == RunState::Queued && run.cancelled_by().is_none() {
+        facts.push_back(Fact::Own(Event::RunStarted));
+    }
+    for (id, attempt) in run.running() {
+        let name = &run.plan().tasks[id].name;
+        let worker = records.iter().rev().find_map(|record| match &record.event {
+            Event::TaskStarted { task, attempt: started, worker, .. } if task == name && *started == attempt => {
+                Some(worker.as_str())
+            }
+            _ => None,
+        });
+        let reason = format!("worker {}: its server went away", worker.unwrap_or("unknown"));
+        facts.push_back(Fact::Own(Event::TaskLost { task: name.clone(), attempt, reason }));
+    }
+    facts
 }
 
 impl Driver<'_> {
@@ -52,12 +78,16 @@ impl Driver<'_> {
 
     /// Turns one round of proposals into facts. False if there were none.
     fn propose(&mut self, batch: &mut Batch) -> bool {
-        let room = self.seat.desk.count.saturating_sub(self.run.running().len());
-        let commands = self.run.next(self.seat.clock.now(), room);
+        let commands = self.placed(batch);
         batch.stops.clear();
         let mut more = false;
         for command in commands {
-            match self.run.recorded(&command, self.seat.holder) {
+            let worker = match &command {
+                Command::Start { task, attempt } => batch.taken.get(&(*task, *attempt)),
+                _ => None,
+            };
+            let worker = worker.map(|place| place.worker.clone()).unwrap_or_default();
+            match self.run.recorded(&command, &worker) {
                 Some(event) => more |= self.push(batch, event),
                 None => batch.stops.push(command),
             }
@@ -67,12 +97,18 @@ impl Driver<'_> {
 
     fn push(&mut self, batch: &mut Batch, event: Event) -> bool {
         let seq = self.seq + batch.records.len() as u64 + 1;
-        let record = Record { run_id: self.new.run_id.clone(), seq, at: self.seat.clock.now(), event };
-        let follows = self.run.apply(&record).is_ok();
-        if follows {
-            batch.records.push(record);
+        let record = Record { run_id: self.run.id().to_owned(), seq, at: self.seat.clock.now(), event };
+        if self.run.apply(&record).is_err() {
+            return false;
         }
-        follows
+        if let Some((task, attempt)) =
+            record.event.task().filter(|_| !matches!(record.event, Event::TaskStarted { .. }))
+            && let Some(id) = self.run.plan().task_id(task)
+        {
+            batch.freed.extend(self.places.remove(&(id, attempt)));
+        }
+        batch.records.push(record);
+        true
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod batch;
 mod patience;
+mod places;
 mod turn;
 
 use std::collections::{HashMap, VecDeque};
@@ -14,7 +15,7 @@ use flow::wire::{Outcome, Pins};
 use store::Origin;
 use tokio::sync::watch;
 
-use crate::local::Desk;
+use crate::hall::{Desk, Place};
 use crate::{Clock, Error, Journal};
 
 /// How long a driver may be silent before the run counts as abandoned.
@@ -42,11 +43,25 @@ pub struct NewRun {
     pub durations_ms: HashMap<String, Time>,
 }
 
+/// A run that was made and is not over.
+#[derive(Clone, Debug)]
+pub struct OpenRun {
+    /// As its journal tells.
+    pub run: Run,
+    pub pins: Arc<Pins>,
+    pub force: bool,
+    /// The number of its last event.
+    pub seq: u64,
+    pub records: Vec<Record>,
+    /// How many milliseconds tasks took in earlier runs.
+    pub durations_ms: HashMap<String, Time>,
+}
+
 /// What a driver sits at: everything around the run but the run.
 pub struct Seat<'a> {
     pub journal: &'a dyn Journal,
     pub clock: &'a Clock,
-    /// The workers' slots. See [`crate::local::slots`].
+    /// The driver's place in the hall, where it finds workers.
     pub desk: Desk,
     /// Who asked the run to stop, once somebody has.
     pub cancel: watch::Receiver<Option<String>>,
@@ -63,14 +78,36 @@ pub struct Seat<'a> {
 /// When the store stays away or refuses, when somebody else has taken the run over, and when the workers are
 /// gone. Running attempts are told to stop then, and the run stays open in the store until its lease expires.
 pub async fn drive(new: NewRun, seat: Seat<'_>) -> Result<Run, Error> {
-    let mut driver = Driver::new(new, seat);
-    let driven = driver.drive().await;
-    driver.stop_all();
-    driven.map(|()| driver.run)
+    let run = Run::new(new.plan, new.run_id).with_durations(&new.durations_ms);
+    let creation = Creation { origin: new.origin, retry_of: new.retry_of };
+    let inbox = batch::first_facts(new.adopted);
+    let driver = Driver { creation: Some(creation), inbox, ..Driver::new(run, new.pins, new.force, seat) };
+    driver.to_the_end().await
+}
+
+/// Drives a run on that somebody else made or began. The caller holds its lease.
+///
+/// # Errors
+///
+/// As [`drive`].
+pub async fn resume(open: OpenRun, seat: Seat<'_>) -> Result<Run, Error> {
+    let run = open.run.with_durations(&open.durations_ms);
+    let inbox = batch::next_facts(&run, &open.records);
+    let driver = Driver { seq: open.seq, inbox, ..Driver::new(run, open.pins, open.force, seat) };
+    driver.to_the_end().await
+}
+
+/// What only the maker of a run knows.
+struct Creation {
+    origin: Origin,
+    retry_of: Option<String>,
 }
 
 struct Driver<'a> {
-    new: NewRun,
+    pins: Arc<Pins>,
+    force: bool,
+    /// There until the run is made.
+    creation: Option<Creation>,
     seat: Seat<'a>,
     run: Run,
     /// The number of the last durable record.
@@ -79,26 +116,36 @@ struct Driver<'a> {
     inbox: VecDeque<batch::Fact>,
     /// The means to stop each attempt that was handed out.
     held: HashMap<(TaskId, u32), watch::Sender<bool>>,
+    /// The slots in which attempts run.
+    places: HashMap<(TaskId, u32), Place>,
     asked_to_stop: bool,
     tail_at: Time,
     renew_at: Time,
 }
 
 impl<'a> Driver<'a> {
-    fn new(mut new: NewRun, seat: Seat<'a>) -> Self {
-        let run = Run::new(new.plan.clone(), new.run_id.clone()).with_durations(&new.durations_ms);
+    fn new(run: Run, pins: Arc<Pins>, force: bool, seat: Seat<'a>) -> Self {
         let now = seat.clock.now();
         Driver {
-            inbox: batch::first_facts(std::mem::take(&mut new.adopted)),
-            new,
+            pins,
+            force,
+            creation: None,
             seat,
             run,
             seq: 0,
+            inbox: VecDeque::new(),
             held: HashMap::new(),
+            places: HashMap::new(),
             asked_to_stop: false,
             tail_at: now + TAIL_MS,
             renew_at: now + LEASE_MS / 3,
         }
+    }
+
+    async fn to_the_end(mut self) -> Result<Run, Error> {
+        let driven = self.drive().await;
+        self.stop_all();
+        driven.map(|()| self.run)
     }
 
     fn stop_all(&self) {

@@ -46,7 +46,7 @@ impl Driver<'_> {
     pub(super) async fn tail(&self, after: u64) -> Result<Vec<Record>, Error> {
         let mut patience = self.patience();
         loop {
-            match self.seat.journal.tail(&self.new.run_id, after).await {
+            match self.seat.journal.tail(self.run.id(), after).await {
                 Ok(records) => return Ok(records),
                 Err(error) => patience.bear(error.into()).await?,
             }
@@ -56,7 +56,7 @@ impl Driver<'_> {
     pub(super) async fn renew(&self) -> Result<bool, Error> {
         let mut patience = self.patience();
         loop {
-            match self.seat.journal.renew(&self.new.run_id, self.seat.holder, LEASE_MS).await {
+            match self.seat.journal.renew(self.run.id(), self.seat.holder, LEASE_MS).await {
                 Ok(ours) => return Ok(ours),
                 Err(error) => patience.bear(error.into()).await?,
             }
@@ -65,12 +65,13 @@ impl Driver<'_> {
 
     /// Makes the run together with its first facts. A run that these close needs no lease.
     pub(super) async fn create(&self, records: Vec<Record>) -> Result<Vec<Record>, Error> {
+        let Some(creation) = &self.creation else { return Ok(self.seat.journal.append(&self.run, records).await?) };
         let new = store::NewRun {
-            pins: &self.new.pins,
+            pins: &self.pins,
             created_at: records.first().map_or(0, |record| record.at),
-            origin: self.new.origin,
-            force: self.new.force,
-            retry_of: self.new.retry_of.as_deref(),
+            origin: creation.origin,
+            force: self.force,
+            retry_of: creation.retry_of.as_deref(),
             lease: (!self.run.state().is_terminal()).then_some((self.seat.holder, LEASE_MS)),
         };
         match self.seat.journal.create(&new, &self.run, records).await? {

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::batch::{Batch, Fact};
 use super::{Driver, LEASE_MS, TAIL_MS};
 use crate::Error;
-use crate::local::{Offer, Receipt};
+use crate::hall::{Message, Offer, Receipt};
 
 /// How many reports one turn takes.
 const REPORTS_MAX: usize = 1_000;
@@ -35,8 +35,8 @@ impl Driver<'_> {
     /// Takes in what has come meanwhile.
     fn listen(&mut self) {
         for _ in 0..REPORTS_MAX {
-            let Ok(report) = self.seat.desk.reports.try_recv() else { break };
-            self.inbox.push_back(Fact::Report(report));
+            let Ok(message) = self.seat.desk.mail.try_recv() else { break };
+            self.hear(message);
         }
         let by = self.seat.cancel.borrow_and_update().clone();
         if let Some(by) = by.filter(|_| !self.asked_to_stop) {
@@ -47,12 +47,13 @@ impl Driver<'_> {
 
     /// Makes the batch durable, then acts on it. After a conflict, or when nobody knows what became of it, the
     /// journal tells how things are, and what was heard is looked at again.
-    async fn record(&mut self, batch: Batch) -> Result<(), Error> {
+    async fn record(&mut self, mut batch: Batch) -> Result<(), Error> {
+        self.places.extend(std::mem::take(&mut batch.taken));
         if !batch.records.is_empty() {
             match self.append(&batch.records).await {
                 Ok(records) => self.recorded(&records),
                 Err(Error::Store(error)) if matches!(error.kind, Kind::Conflict | Kind::Unknown) => {
-                    tracing::debug!(run = self.new.run_id, %error, "reading the journal again");
+                    tracing::debug!(run = self.run.id(), %error, "reading the journal again");
                     return self.reload().await;
                 }
                 Err(error) => return Err(error),
@@ -83,6 +84,7 @@ impl Driver<'_> {
         self.run.read(&records);
         let known = records.partition_point(|record| record.seq <= self.seq);
         self.recorded(&records[known..]);
+        self.tidy_places();
         Ok(())
     }
 
@@ -93,7 +95,7 @@ impl Driver<'_> {
         (self.seat.observer)(&self.run, records);
         for record in records {
             let Some((task, attempt)) = record.event.task() else { continue };
-            let Some(id) = self.new.plan.task_id(task) else { continue };
+            let Some(id) = self.run.plan().task_id(task) else { continue };
             match record.event {
                 Event::TaskStarted { token, .. } => self.hand_out(id, attempt, token),
                 _ => _ = self.held.remove(&(id, attempt)),
@@ -103,23 +105,24 @@ impl Driver<'_> {
 
     fn hand_out(&mut self, task: TaskId, attempt: u32, token: u64) {
         let runs = self.run.running_attempt(task) == Some(attempt);
+        let Some(place) = self.places.get(&(task, attempt)) else { return };
         if !runs || self.held.contains_key(&(task, attempt)) {
             return;
         }
         let (stop, stopped) = watch::channel(false);
         let assignment = Assignment {
-            run_id: self.new.run_id.clone(),
-            plan: self.new.plan.clone(),
-            pins: self.new.pins.clone(),
+            run_id: self.run.id().to_owned(),
+            plan: self.run.plan().clone(),
+            pins: self.pins.clone(),
             task,
             attempt,
             token,
             versions: self.run.versions(task),
-            force: self.new.force,
+            force: self.force,
         };
         self.held.insert((task, attempt), stop);
-        // When nobody is left to take it, waiting for a report tells.
-        let _gone = self.seat.desk.offer.send(Offer { assignment, stop: stopped });
+        // When the worker has left, the hall says so.
+        place.hand(Offer { assignment, stop: stopped });
     }
 
     /// Tells the workers what became of their reports, and whom to stop.
@@ -152,7 +155,7 @@ impl Driver<'_> {
             if !self.renew().await? {
                 news |= self.read_on().await?;
                 if !self.run.state().is_terminal() {
-                    return Err(Error::LeaseLost { run_id: self.new.run_id.clone() });
+                    return Err(Error::LeaseLost { run_id: self.run.id().to_owned() });
                 }
             }
         }
@@ -163,7 +166,17 @@ impl Driver<'_> {
         let records = self.tail(self.seq).await?;
         self.run.read(&records);
         self.recorded(&records);
+        self.tidy_places();
         Ok(!records.is_empty())
+    }
+
+    fn hear(&mut self, message: Message) {
+        match message {
+            Message::Report(report) => self.inbox.push_back(Fact::Report(report)),
+            // To look again is all that there is to do.
+            Message::Room => {}
+            Message::WorkerLost { worker, reason } => self.worker_lost(&worker, &reason),
+        }
     }
 
     /// Waits until there may be something to decide.
@@ -171,9 +184,9 @@ impl Driver<'_> {
         let now = self.seat.clock.now();
         let until = self.run.wake(now).unwrap_or(Time::MAX).min(self.tail_at).min(self.renew_at);
         tokio::select! {
-            report = self.seat.desk.reports.recv() => match report {
-                Some(report) => self.inbox.push_back(Fact::Report(report)),
-                None => return Err(Error::WorkersGone { run_id: self.new.run_id.clone() }),
+            message = self.seat.desk.mail.recv() => match message {
+                Some(message) => self.hear(message),
+                None => return Err(Error::WorkersGone { run_id: self.run.id().to_owned() }),
             },
             Ok(()) = self.seat.cancel.changed() => {}
             () = self.seat.clock.until(until) => {}

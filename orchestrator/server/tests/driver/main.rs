@@ -12,8 +12,8 @@ use flow::run::{Event, Record, Run, RunState, TaskState};
 use flow::spec::Mode;
 use flow::wire::{Ending, Failure, Outcome, Pins};
 use journal::{Memory, Mood};
-use server::local::{self, Offer, Receipt, Slots};
-use server::{Clock, Error, NewRun, Seat, drive};
+use server::hall::{Labels, Offer, Receipt, Slots};
+use server::{Clock, Error, Hall, NewRun, Seat, drive};
 use store::{Kind, Origin};
 use tokio::sync::{mpsc, watch};
 
@@ -70,7 +70,8 @@ struct World {
 }
 
 fn world(new: NewRun, memory: Memory, slots: usize) -> World {
-    let (desk, slots) = local::slots(slots);
+    let hall = Hall::for_one_run();
+    let (desk, slots) = (hall.drive("r1"), hall.join("w", slots, Labels::new()));
     let (cancel, cancelled) = watch::channel(None);
     let (hear, heard) = mpsc::unbounded_channel();
     let memory = Arc::new(memory);
@@ -100,7 +101,7 @@ impl World {
 
     async fn end(&self, offer: &Offer, ending: Ending) -> Receipt {
         let assignment = &offer.assignment;
-        self.slots.report(&assignment.plan.tasks[assignment.task].name, assignment.attempt, ending).await
+        self.slots.report("r1", &assignment.plan.tasks[assignment.task].name, assignment.attempt, ending).await
     }
 
     /// A worker that succeeds with everything until there is no more work.
@@ -109,7 +110,7 @@ impl World {
         tokio::spawn(async move {
             while let Some(offer) = slots.claim().await {
                 let Assigned { name, attempt, outcome } = assigned(&offer);
-                slots.report(&name, attempt, Ending::Succeeded(outcome)).await;
+                slots.report("r1", &name, attempt, Ending::Succeeded(outcome)).await;
             }
         });
     }
@@ -212,7 +213,7 @@ async fn a_retry_waits_its_delay_on_the_clock() {
     let failed_at = tokio::time::Instant::now();
     let offer = world.claim().await;
     assert_eq!((offer.assignment.attempt, failed_at.elapsed().as_secs()), (2, 90));
-    assert_eq!(world.slots.report("t0", 1, Ending::Cancelled).await, Receipt::Stale, "a late report");
+    assert_eq!(world.slots.report("r1", "t0", 1, Ending::Cancelled).await, Receipt::Stale, "a late report");
     world.end(&offer, Ending::Succeeded(Outcome::default())).await;
     assert_eq!(world.close().await.state(), RunState::Succeeded);
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use flow::plan::{Need, Plan, Retry, Task};
 use flow::run::{Event, Record, Run, RunState};
 use flow::wire::{Ending, Failure, Outcome};
-use server::local::{Receipt, Slots};
+use server::hall::{Receipt, Slots};
 use store::Kind;
 
 use super::journal::{Memory, Mood};
@@ -84,7 +84,7 @@ async fn work(slots: Arc<Slots>, seen: Arc<Seen>, mut dice: Dice, slots_max: usi
         };
         // The slot is free from the moment that the report is durable.
         seen.busy.fetch_sub(1, Ordering::SeqCst);
-        if slots.report(&name, offer.assignment.attempt, ending).await == Receipt::Recorded {
+        if slots.report("r1", &name, offer.assignment.attempt, ending).await == Receipt::Recorded {
             seen.recorded.lock().expect("unpoisoned").insert(attempt);
         }
     }

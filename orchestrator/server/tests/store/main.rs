@@ -8,8 +8,8 @@ use flow::plan::{Need, Plan, Task};
 use flow::run::{Event, Record, Run, RunState, TaskState};
 use flow::view;
 use flow::wire::{Ending, Outcome, Pins};
-use server::local::{self, Slots};
-use server::{Clock, Error, NewRun, Seat, abandoned, drive};
+use server::hall::{Labels, Slots};
+use server::{Clock, Error, Hall, NewRun, Seat, abandoned, drive};
 use store::{Origin, Store};
 use tokio::sync::watch;
 
@@ -45,7 +45,8 @@ fn new(run_id: &str, plan: Plan) -> NewRun {
 }
 
 async fn run(store: &Store, new: NewRun, slots: usize) -> Result<Run, Error> {
-    let (desk, slots) = local::slots(slots);
+    let hall = Hall::for_one_run();
+    let (desk, slots) = (hall.drive(&new.run_id), hall.join("w", slots, Labels::new()));
     let (_cancel, cancel) = watch::channel(None);
     let worker = tokio::spawn(work(slots));
     let clock = Clock::system();
@@ -61,7 +62,7 @@ async fn work(slots: Slots) {
     while let Some(offer) = slots.claim().await {
         let task = &offer.assignment.plan.tasks[offer.assignment.task].name;
         let outcome = Outcome { rows_out: Some(1), ..Outcome::default() };
-        slots.report(task, offer.assignment.attempt, Ending::Succeeded(outcome)).await;
+        slots.report(&offer.assignment.run_id, task, offer.assignment.attempt, Ending::Succeeded(outcome)).await;
     }
 }
 

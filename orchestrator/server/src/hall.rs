@@ -1,0 +1,253 @@
+//! Where drivers find workers: who is there, how many slots are free, and what is under way.
+//!
+//! A worker joins with a number of slots. A driver takes a [`Place`] for every attempt that it is about to start, hands
+//! the attempt over once its start is durable, and gives the place back by dropping it. So slots in use are places
+//! held, by construction.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use flow::wire::{Assignment, Ending};
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// What a worker offers beside its slots, and what a task asks for: `zone = "a"`.
+pub type Labels = BTreeMap<String, String>;
+
+/// The meeting place of one process. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Hall(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    workers: BTreeMap<String, Worker>,
+    /// Each run's driver.
+    drivers: HashMap<String, mpsc::UnboundedSender<Message>>,
+    /// Runs that found no room and are to be told when there is some.
+    hungry: BTreeSet<String>,
+    /// Whether workers go home with the last driver.
+    one_run: bool,
+}
+
+#[derive(Debug)]
+struct Worker {
+    slots: usize,
+    labels: Labels,
+    busy: usize,
+    offers: mpsc::UnboundedSender<Offer>,
+}
+
+/// An attempt to run.
+#[derive(Debug)]
+pub struct Offer {
+    pub assignment: Assignment,
+    /// Turns true when the attempt should stop, and closes when the driver is gone.
+    pub stop: watch::Receiver<bool>,
+}
+
+/// What a driver hears.
+#[derive(Debug)]
+pub(crate) enum Message {
+    Report(Report),
+    /// There is room again.
+    Room,
+    /// The worker went away, with everything it was doing.
+    WorkerLost {
+        worker: String,
+        reason: String,
+    },
+}
+
+/// How an attempt ended, on its way to the driver.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub task: String,
+    pub attempt: u32,
+    pub ending: Ending,
+    pub receipt: oneshot::Sender<Receipt>,
+}
+
+/// What became of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Receipt {
+    /// It is durable.
+    Recorded,
+    /// The attempt had been given up before. Nothing has changed.
+    Stale,
+    /// The driver is gone. Nobody will record it.
+    Unheard,
+}
+
+/// A run's driver in the hall. Dropping it, the driver leaves.
+#[derive(Debug)]
+pub struct Desk {
+    hall: Hall,
+    run_id: String,
+    pub(crate) mail: mpsc::UnboundedReceiver<Message>,
+}
+
+/// A worker in the hall, shared by its slots. Dropping it, the worker leaves, and what it was doing is lost.
+#[derive(Debug)]
+pub struct Slots {
+    hall: Hall,
+    worker: String,
+    offers: tokio::sync::Mutex<mpsc::UnboundedReceiver<Offer>>,
+}
+
+/// A worker's slot, held for one attempt. Dropping it frees the slot.
+#[derive(Debug)]
+pub(crate) struct Place {
+    hall: Hall,
+    pub worker: String,
+}
+
+impl Hall {
+    /// A hall for one run: its workers go home when its driver does.
+    pub fn for_one_run() -> Self {
+        Hall(Arc::new(Mutex::new(State { one_run: true, ..State::default() })))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A driver comes for its run.
+    pub fn drive(&self, run_id: &str) -> Desk {
+        let (sender, mail) = mpsc::unbounded_channel();
+        self.state().drivers.insert(run_id.to_owned(), sender);
+        Desk { hall: self.clone(), run_id: run_id.to_owned(), mail }
+    }
+
+    /// A worker comes, with slots. One of the same name that was there before is gone.
+    pub fn join(&self, worker: &str, slots: usize, labels: Labels) -> Slots {
+        let (sender, offers) = mpsc::unbounded_channel();
+        let mut state = self.state();
+        if state.workers.contains_key(worker) {
+            state.lose(worker, "a worker of the same name took its place");
+        }
+        state.workers.insert(worker.to_owned(), Worker { slots, labels, busy: 0, offers: sender });
+        state.wake_hungry();
+        Slots { hall: self.clone(), worker: worker.to_owned(), offers: tokio::sync::Mutex::new(offers) }
+    }
+
+    /// Everybody goes home: claims answer `None` from now on.
+    pub fn close(&self) {
+        self.state().workers.clear();
+    }
+}
+
+impl Worker {
+    fn free(&self) -> usize {
+        self.slots.saturating_sub(self.busy)
+    }
+
+    fn has(&self, requires: &Labels) -> bool {
+        requires.iter().all(|(label, value)| self.labels.get(label) == Some(value))
+    }
+}
+
+impl State {
+    fn wake_hungry(&mut self) {
+        for run_id in std::mem::take(&mut self.hungry) {
+            if let Some(driver) = self.drivers.get(&run_id) {
+                let _left = driver.send(Message::Room);
+            }
+        }
+    }
+
+    fn lose(&mut self, worker: &str, reason: &str) {
+        if self.workers.remove(worker).is_none() {
+            return;
+        }
+        if self.one_run && self.workers.is_empty() {
+            // A driver that hears nobody any more knows that nobody is left.
+            self.drivers.clear();
+        }
+        for driver in self.drivers.values() {
+            let _left = driver.send(Message::WorkerLost { worker: worker.to_owned(), reason: reason.to_owned() });
+        }
+    }
+}
+
+impl Desk {
+    /// How many attempts could start now.
+    pub(crate) fn room(&self) -> usize {
+        self.hall.state().workers.values().map(Worker::free).sum()
+    }
+
+    /// Holds a slot of a worker that has everything that is required, the one with most room. `None`: the driver will
+    /// be told when there is room.
+    pub(crate) fn take(&self, requires: &Labels) -> Option<Place> {
+        let mut state = self.hall.state();
+        let found = state.workers.iter_mut().filter(|(_, worker)| worker.free() > 0 && worker.has(requires));
+        let Some((name, worker)) = found.max_by_key(|(_, worker)| worker.free()) else {
+            state.hungry.insert(self.run_id.clone());
+            return None;
+        };
+        worker.busy += 1;
+        Some(Place { hall: self.hall.clone(), worker: name.clone() })
+    }
+
+    /// Whether a place that is held already has everything that is required.
+    pub(crate) fn suits(&self, place: &Place, requires: &Labels) -> bool {
+        let state = self.hall.state();
+        state.workers.get(&place.worker).is_some_and(|worker| worker.has(requires))
+    }
+
+    /// Asks to be told when there is room.
+    pub(crate) fn wait_for_room(&self) {
+        self.hall.state().hungry.insert(self.run_id.clone());
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        let mut state = self.hall.state();
+        state.drivers.remove(&self.run_id);
+        if state.one_run {
+            state.workers.clear();
+        }
+    }
+}
+
+impl Place {
+    /// Gives the attempt to the worker. A worker that has left meanwhile is told of to all drivers.
+    pub fn hand(&self, offer: Offer) {
+        if let Some(worker) = self.hall.state().workers.get(&self.worker) {
+            let _left = worker.offers.send(offer);
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut state = self.hall.state();
+        if let Some(worker) = state.workers.get_mut(&self.worker) {
+            worker.busy = worker.busy.saturating_sub(1);
+            state.wake_hungry();
+        }
+    }
+}
+
+impl Slots {
+    /// Waits for work. `None` when there will be no more.
+    pub async fn claim(&self) -> Option<Offer> {
+        self.offers.lock().await.recv().await
+    }
+
+    /// Hands in how an attempt ended and waits until that is durable.
+    pub async fn report(&self, run_id: &str, task: &str, attempt: u32, ending: Ending) -> Receipt {
+        let (receipt, answer) = oneshot::channel();
+        let report = Message::Report(Report { task: task.to_owned(), attempt, ending, receipt });
+        let driver = self.hall.state().drivers.get(run_id).cloned();
+        match driver.map(|driver| driver.send(report)) {
+            Some(Ok(())) => answer.await.unwrap_or(Receipt::Unheard),
+            _ => Receipt::Unheard,
+        }
+    }
+}
+
+impl Drop for Slots {
+    fn drop(&mut self) {
+        self.hall.state().lose(&self.worker, "it ended");
+    }
+}
