@@ -6,10 +6,13 @@ use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
-use crate::spec::Dst;
+use crate::spec::{Catchup, Dst, Overlap};
 use crate::{Time, duration, name, spec};
 
 mod times;
+mod turn;
+
+pub use turn::{Standing, Turn};
 
 /// A schedule that was understood.
 #[derive(Clone, Debug)]
@@ -21,6 +24,8 @@ pub struct Schedule {
     start: Option<Time>,
     end: Option<Time>,
     jitter_ms: u64,
+    catchup: Catchup,
+    overlap: Overlap,
 }
 
 /// A cron expression that was understood.
@@ -75,7 +80,9 @@ impl Schedule {
         let end = spec.end.as_ref().map(|text| last(text.get_ref(), &timezone)).transpose().ok()?;
         let jitter_ms = spec.jitter.as_ref().map(|text| duration::parse(text.get_ref())).transpose().ok()?;
         let pattern = cron(spec.cron.get_ref()).ok()?;
-        Some(Schedule { pattern, timezone, dst: spec.dst, start, end, jitter_ms: jitter_ms.unwrap_or(0) })
+        let (jitter_ms, dst) = (jitter_ms.unwrap_or(0), spec.dst);
+        let (catchup, overlap) = (spec.catchup, spec.overlap);
+        Some(Schedule { pattern, timezone, dst, start, end, jitter_ms, catchup, overlap })
     }
 
     /// What the clocks of the schedule's zone show, such as `Sun 2024-03-10 03:00 EDT`.
@@ -338,6 +345,39 @@ mod tests {
         assert_eq!(schedule.latest(at("2024-01-03")), None);
         assert_eq!(schedule.interval_start(all[1]), Some(all[0]));
         assert_eq!(schedule.interval_start(all[0]), Some(at("2024-01-02T11:00:00Z")), "data may be older than `start`");
+    }
+
+    #[test]
+    fn missed_times_are_made_up_for_as_the_file_says() {
+        let hours = |texts: [&str; 3]| texts.map(|hour| at(&format!("2024-01-03T{hour}:00:00Z")));
+        let [three, nine, now] = hours(["03", "09", "10"]);
+        let standing = Standing { handled: three, busy: false, up_since: now - 7_200_000 };
+        let turn =
+            |rules: &str, standing| schedule(&format!("cron = \"0 */3 * * *\"\n{rules}")).turn("f", standing, now);
+        let run = |time, handled| Some(Turn { run: time, handled });
+        let six = three + 3 * 3_600_000;
+        assert_eq!(turn("", standing), run(Some(nine), nine));
+        assert_eq!(turn("catchup = \"all\"", standing), run(Some(six), six));
+        assert_eq!(turn("catchup = \"none\"", standing), run(Some(nine), nine), "it came up an hour ago");
+        let late = Standing { up_since: now, ..standing };
+        assert_eq!(turn("catchup = \"none\"", late), run(None, nine));
+        let busy = Standing { busy: true, ..standing };
+        assert_eq!(turn("", busy), None, "it waits");
+        assert_eq!(turn("overlap = \"skip\"", busy), run(None, nine));
+        let done = Standing { handled: nine, ..standing };
+        assert_eq!(turn("", done), None);
+        let ended = "end = \"2024-01-03T06:00:00Z\"";
+        assert_eq!(turn(ended, standing), run(Some(six), six));
+        assert_eq!(turn(ended, Standing { handled: six, ..standing }), None);
+    }
+
+    #[test]
+    fn a_new_schedule_has_missed_nothing_unless_it_says_so() {
+        let now = at("2024-01-10");
+        assert_eq!(schedule("cron = \"@daily\"").begins(now), now);
+        assert_eq!(schedule("cron = \"@daily\"\nstart = \"2024-01-05\"").begins(now), at("2024-01-05") - 1);
+        assert_eq!(schedule("cron = \"@daily\"\nstart = \"2024-01-05\"\ncatchup = \"none\"").begins(now), now);
+        assert_eq!(schedule("cron = \"@daily\"\nstart = \"2024-02-05\"").begins(now), now);
     }
 
     #[test]

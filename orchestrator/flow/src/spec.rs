@@ -323,6 +323,12 @@ pub struct Task {
     /// When and how often the task is tried again; overrides `defaults.retry` key by key.
     #[serde(default)]
     pub retry: Retry,
+    /// Among the tasks that could start, those of a higher priority go first. Default: 0.
+    #[serde(default)]
+    pub priority: i32,
+    /// Labels that the worker must have, such as `{ gpu = "yes" }`.
+    #[serde(default)]
+    pub requires: BTreeMap<String, String>,
     /// How long an attempt may take; overrides `defaults.timeout`.
     #[schemars(with = "Option<String>")]
     pub timeout: Option<Spanned<String>>,

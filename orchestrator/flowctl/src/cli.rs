@@ -68,6 +68,7 @@ pub enum Command {
     Datasets(datasets::Args),
     Query(query::Args),
     Next(next::Args),
+    Serve(serve::Args),
     Cancel(cancel::Args),
     Retry(retry::Args),
     Schema(schema::Args),
@@ -86,7 +87,9 @@ pub fn main() -> Exit {
             return if error.exit_code() == 0 { Exit::Done } else { Exit::Usage };
         }
     };
-    logging::init(cli.global.verbose);
+    // A server has nobody to show results to, so it says what it does.
+    let server = matches!(cli.command, Command::Serve(_));
+    logging::init(cli.global.verbose.max(u8::from(server)));
     let cx = Context::new(cli.global);
     dispatch(&cli.command, &cx).unwrap_or_else(Error::report)
 }
@@ -107,6 +110,7 @@ fn dispatch(command: &Command, cx: &Context) -> Result<Exit, Error> {
         Command::Cancel(args) => cancel::run(args, cx),
         Command::Query(args) => query::run(args, cx),
         Command::Next(args) => next::run(args, cx),
+        Command::Serve(args) => serve::run(args, cx),
         Command::Retry(args) => retry::run(args, cx),
         Command::Schema(args) => schema::run(args, cx),
         Command::Explain(args) => explain::run(args, cx),

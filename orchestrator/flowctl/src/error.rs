@@ -55,6 +55,14 @@ impl Error {
         }
     }
 
+    /// What failed, in one text.
+    pub fn message(self) -> String {
+        match self {
+            Error::Told { message, .. } => message,
+            Error::Pipe | Error::Said(_) => "it ended early".to_owned(),
+        }
+    }
+
     /// Prints it to standard error and answers how to exit.
     pub fn report(self) -> Exit {
         match self {

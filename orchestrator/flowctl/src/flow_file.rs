@@ -1,6 +1,6 @@
 //! Flow files: read, compiled, and their mistakes told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -95,6 +95,46 @@ impl Flow {
     fn codes(&self) -> Option<&'static str> {
         self.compiled.diagnostics.iter().find(|found| found.is_error()).map(|found| found.code)
     }
+}
+
+/// The flow files at and below the paths, in order and once each.
+pub fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
+    let mut files = vec![];
+    for path in paths {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let before = files.len();
+        below(path, &mut files)?;
+        if files.len() == before {
+            return Err(Error::not_found(format!("there is no flow file below `{}`", path.display()))
+                .hint("a flow is a file that ends in `.toml`"));
+        }
+    }
+    let mut seen = BTreeSet::new();
+    files.retain(|file| seen.insert(file.canonicalize().unwrap_or_else(|_| file.clone())));
+    Ok(files)
+}
+
+fn below(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Error> {
+    let told = |error| Error::not_found(format!("failed to list `{}`: {error}", folder.display()));
+    let entries: Result<Vec<_>, _> = std::fs::read_dir(folder).map_err(told)?.collect();
+    let mut paths: Vec<PathBuf> = entries.map_err(told)?.into_iter().map(|entry| entry.path()).collect();
+    paths.sort();
+    for path in paths {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if name.starts_with('.') {
+            continue;
+        }
+        // A link to a folder may lead back up.
+        if path.is_dir() && !path.is_symlink() {
+            below(&path, files)?;
+        } else if name.ends_with(".toml") && name != "flowctl.toml" && path.is_file() {
+            files.push(path);
+        }
+    }
+    Ok(())
 }
 
 /// A flow's name and schedule, read without looking at anything else of it.

@@ -6,33 +6,28 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use engine::Engine;
 use flow::plan::Plan;
 use flow::run::{Run, RunState};
-use flow::wire::{Ending, Failure, Outcome, Pins, Whose};
-use server::hall::{Labels, Slots};
+use flow::wire::{Failure, Outcome, Pins, Whose};
+use server::driver::LEASE_MS;
 use server::{Clock, Hall, NewRun, Seat};
 use store::{Origin, Store};
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinError;
 use tokio::time::timeout;
-use worker::{Claim, Line, Link};
 
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::print::progress::Progress;
 use crate::settings::Settings;
-use crate::{interrupt, place, print};
+use crate::slots::Channel;
+use crate::{interrupt, place, print, slots};
 
 /// How many runs of a flow are searched for files that have not changed since.
 const PINS_REMEMBERED: u64 = 8;
-/// Batches of log lines, of up to 64 KiB each, that may wait for the store before attempts have to.
-const LOG_BATCHES: usize = 8;
-/// About how many lines one transaction writes: decisions wait behind it.
-const LOG_LINES: usize = 5_000;
 /// How long attempts that were given up may hold up the end of the process.
 const WORKERS_LINGER: Duration = Duration::from_millis(500);
 /// How long what a dead process left behind may take to end.
@@ -76,7 +71,7 @@ pub async fn pin(engine: &Engine, plan: &Plan, store: Option<&Store>) -> Result<
 }
 
 /// Whether the lake can be written at all: to learn it from the first task would be late.
-fn ready(settings: &Settings) -> Result<(), Error> {
+pub fn ready(settings: &Settings) -> Result<(), Error> {
     if settings.lake.contains("://") {
         return Ok(());
     }
@@ -141,7 +136,7 @@ fn lost(error: server::Error, run_id: &str) -> Error {
 }
 
 async fn drive<W>(
-    slots: usize,
+    count: usize,
     work: impl FnOnce(Channel) -> W,
     store: Arc<Store>,
     new: NewRun,
@@ -153,14 +148,22 @@ where
 {
     let holder = format!("{}/{}", std::process::id(), new.run_id);
     let hall = Hall::for_one_run();
-    let (desk, slots) = (hall.drive(&new.run_id), hall.join(&holder, slots, Labels::new()));
-    let (log, lines) = mpsc::channel(LOG_BATCHES);
+    let (desk, places) = (hall.drive(&new.run_id), hall.join(&holder, count, None));
+    let (log, lines) = slots::log();
     let (over, is_over) = oneshot::channel();
-    let writer = tokio::spawn(write_logs(store.clone(), new.run_id.clone(), lines, is_over));
-    let workers = tokio::spawn(work(Channel { slots, log }));
+    let writer = tokio::spawn(slots::write_logs(store.clone(), lines, is_over));
+    let workers = tokio::spawn(work(Channel { slots: places, log }));
     let clock = Clock::system();
     let mut observer = |run: &Run, records: &[flow::run::Record]| progress.observe(run, records);
-    let seat = Seat { journal: &*store, clock: &clock, desk, cancel, observer: &mut observer, holder: &holder };
+    let seat = Seat {
+        journal: &*store,
+        clock: &clock,
+        desk,
+        cancel,
+        observer: &mut observer,
+        holder: &holder,
+        lease_ms: LEASE_MS,
+    };
     let driven = server::drive(new, seat).await;
     // The driver is gone, so the workers end. Only an attempt that was given up and computes on without yielding does
     // not: it ends with this process.
@@ -179,66 +182,7 @@ fn told(what: &str, ended: Result<(), JoinError>) {
 }
 
 /// Where commands find and leave files.
-fn folders(settings: &Settings) -> tasks::command::Folders {
+pub fn folders(settings: &Settings) -> tasks::command::Folders {
     let ours = settings.ours();
     tasks::command::Folders { scratch: ours.join("scratch"), artifacts: ours.join("artifacts") }
-}
-
-/// Writes lines as they come, and once the run is over those that wait.
-async fn write_logs(
-    store: Arc<Store>,
-    run_id: String,
-    mut lines: mpsc::Receiver<Vec<Line>>,
-    mut over: oneshot::Receiver<()>,
-) {
-    loop {
-        let received = tokio::select! {
-            received = lines.recv() => received,
-            _ = &mut over, if !lines.is_closed() => {
-                lines.close();
-                continue;
-            }
-        };
-        let Some(mut batch) = received else { return };
-        while batch.len() < LOG_LINES
-            && let Ok(more) = lines.try_recv()
-        {
-            batch.extend(more);
-        }
-        let batch: Vec<store::Line> = batch.into_iter().map(stored).collect();
-        for some in batch.chunks(LOG_LINES) {
-            if let Err(error) = store.log(&run_id, some).await {
-                tracing::warn!("{} lines of log are lost: failed to {error}", some.len());
-            }
-        }
-    }
-}
-
-fn stored(line: Line) -> store::Line {
-    let stream = line.stream.name().to_owned();
-    store::Line { task: line.task, attempt: line.attempt, at: line.at, stream, text: line.text }
-}
-
-/// The worker's tie to the driver: channels within this process.
-struct Channel {
-    slots: Slots,
-    log: mpsc::Sender<Vec<Line>>,
-}
-
-#[async_trait]
-impl Link for Channel {
-    async fn claim(&self) -> Option<Claim> {
-        let offer = self.slots.claim().await?;
-        Some(Claim { assignment: offer.assignment, stop: offer.stop })
-    }
-
-    async fn report(&self, run_id: &str, task: &str, attempt: u32, ending: Ending) {
-        // Stale or unheard reports need no repeating: the driver has decided or is gone.
-        self.slots.report(run_id, task, attempt, ending).await;
-    }
-
-    async fn log(&self, lines: Vec<Line>) {
-        // Fails only when the writer is gone, which has said why.
-        let _ = self.log.send(lines).await;
-    }
 }

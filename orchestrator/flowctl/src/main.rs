@@ -6,6 +6,7 @@
 mod catalogue;
 mod cli;
 mod commands;
+mod compiler;
 mod context;
 mod error;
 mod exit;
@@ -16,6 +17,7 @@ mod logging;
 mod place;
 mod print;
 mod settings;
+mod slots;
 
 use std::process::ExitCode;
 

@@ -31,7 +31,8 @@ struct State {
 #[derive(Debug)]
 struct Worker {
     slots: usize,
-    labels: Labels,
+    /// `None`: it does whatever there is, as the only worker of a `flowctl run`.
+    labels: Option<Labels>,
     busy: usize,
     offers: mpsc::UnboundedSender<Offer>,
 }
@@ -117,8 +118,8 @@ impl Hall {
         Desk { hall: self.clone(), run_id: run_id.to_owned(), mail }
     }
 
-    /// A worker comes, with slots. One of the same name that was there before is gone.
-    pub fn join(&self, worker: &str, slots: usize, labels: Labels) -> Slots {
+    /// A worker comes, with slots, and labels that tasks may require. One of the same name that was there is gone.
+    pub fn join(&self, worker: &str, slots: usize, labels: Option<Labels>) -> Slots {
         let (sender, offers) = mpsc::unbounded_channel();
         let mut state = self.state();
         if state.workers.contains_key(worker) {
@@ -141,7 +142,8 @@ impl Worker {
     }
 
     fn has(&self, requires: &Labels) -> bool {
-        requires.iter().all(|(label, value)| self.labels.get(label) == Some(value))
+        let Some(labels) = &self.labels else { return true };
+        requires.iter().all(|(label, value)| labels.get(label) == Some(value))
     }
 }
 

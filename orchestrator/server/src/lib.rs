@@ -9,6 +9,7 @@ pub mod driver;
 mod error;
 pub mod hall;
 mod journal;
+pub mod service;
 
 pub use clock::Clock;
 pub use driver::{NewRun, OpenRun, Seat, drive, resume};

@@ -17,12 +17,14 @@ mod migrate;
 mod open;
 mod row;
 mod runs;
+mod service;
 
 pub use datasets::{Dataset, Version};
 pub use error::{Error, Kind};
 pub use fsck::Finding;
 pub use logs::{Line, NumberedLine};
 pub use runs::{Created, Head, Loaded, NewRun, Origin};
+pub use service::Scheduled;
 
 /// An open store. Cheap to share by reference; the verbs take `&self`.
 pub struct Store {

@@ -20,6 +20,10 @@ const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../migrations/0002_clock.sqlite.sql"),
         postgres: include_str!("../migrations/0002_clock.postgres.sql"),
     },
+    Migration {
+        sqlite: include_str!("../migrations/0003_service.sql"),
+        postgres: include_str!("../migrations/0003_service.sql"),
+    },
 ];
 
 /// Checks the layout with one query and changes it only where it is behind.

@@ -44,7 +44,7 @@ impl Session {
     pub async fn type_query(
         &self,
         query: &Query,
-        dataset: &dyn Fn(&str) -> Option<String>,
+        dataset: &(dyn Fn(&str) -> Option<String> + Sync),
     ) -> Result<Typed, Vec<Problem>> {
         let plan = self.analyse(query).await?;
         output_columns(&plan, query).map_err(|problem| vec![problem])?;

@@ -1,6 +1,6 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use flow::codes;
 use flow::diagnostic::{Diagnostic, Lines};
@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::flow_file::Flow;
+use crate::flow_file::{self, Flow};
 use crate::print::{self, human, style};
 
 /// Compile flows and show every mistake.
@@ -27,7 +27,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
-    let files = files(&args.paths)?;
+    let files = flow_file::files(&args.paths)?;
     let mut flows = cx.block_on_all(async {
         let engine = cx.engine()?;
         let mut flows = vec![];
@@ -43,46 +43,6 @@ pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
         text(&flows)?
     }
     Ok(if flows.iter().all(|flow| flow.compiled.ok()) { Exit::Done } else { Exit::NotCompiled })
-}
-
-/// The flow files at and below the paths, in order and once each.
-fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
-    let mut files = vec![];
-    for path in paths {
-        if !path.is_dir() {
-            files.push(path.clone());
-            continue;
-        }
-        let before = files.len();
-        below(path, &mut files)?;
-        if files.len() == before {
-            return Err(Error::not_found(format!("there is no flow file below `{}`", path.display()))
-                .hint("a flow is a file that ends in `.toml`"));
-        }
-    }
-    let mut seen = BTreeSet::new();
-    files.retain(|file| seen.insert(file.canonicalize().unwrap_or_else(|_| file.clone())));
-    Ok(files)
-}
-
-fn below(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Error> {
-    let told = |error| Error::not_found(format!("failed to list `{}`: {error}", folder.display()));
-    let entries: Result<Vec<_>, _> = std::fs::read_dir(folder).map_err(told)?.collect();
-    let mut paths: Vec<PathBuf> = entries.map_err(told)?.into_iter().map(|entry| entry.path()).collect();
-    paths.sort();
-    for path in paths {
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if name.starts_with('.') {
-            continue;
-        }
-        // A link to a folder may lead back up.
-        if path.is_dir() && !path.is_symlink() {
-            below(&path, files)?;
-        } else if name.ends_with(".toml") && name != "flowctl.toml" && path.is_file() {
-            files.push(path);
-        }
-    }
-    Ok(())
 }
 
 /// Flow names are unique in a project: the second file of a name is wrong.

@@ -18,6 +18,7 @@ pub mod retry;
 pub mod run;
 pub mod runs;
 pub mod schema;
+pub mod serve;
 pub mod show;
 pub mod why;
 

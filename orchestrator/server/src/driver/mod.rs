@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use crate::hall::{Desk, Place};
 use crate::{Clock, Error, Journal};
 
-/// How long a driver may be silent before the run counts as abandoned.
+/// How long the driver of a `flowctl run` may be silent before the run counts as abandoned.
 pub const LEASE_MS: Time = 10_000;
 
 /// How often the driver looks for what others have recorded.
@@ -69,6 +69,8 @@ pub struct Seat<'a> {
     pub observer: &'a mut (dyn FnMut(&Run, &[Record]) + Send + Sync),
     /// Names this driver in its lease.
     pub holder: &'a str,
+    /// How long it may be silent before the run counts as abandoned.
+    pub lease_ms: Time,
 }
 
 /// Makes the run and drives it to its end. Answers the closed run.
@@ -126,6 +128,7 @@ struct Driver<'a> {
 impl<'a> Driver<'a> {
     fn new(run: Run, pins: Arc<Pins>, force: bool, seat: Seat<'a>) -> Self {
         let now = seat.clock.now();
+        let renew_at = now + seat.lease_ms / 3;
         Driver {
             pins,
             force,
@@ -138,7 +141,7 @@ impl<'a> Driver<'a> {
             places: HashMap::new(),
             asked_to_stop: false,
             tail_at: now + TAIL_MS,
-            renew_at: now + LEASE_MS / 3,
+            renew_at,
         }
     }
 

@@ -6,7 +6,7 @@ use flow::Time;
 use flow::run::Record;
 use store::{Created, Kind};
 
-use super::{Driver, LEASE_MS, OUTAGE_MAX_MS};
+use super::{Driver, OUTAGE_MAX_MS};
 use crate::{Clock, Error};
 
 /// How long to wait before asking again.
@@ -56,7 +56,7 @@ impl Driver<'_> {
     pub(super) async fn renew(&self) -> Result<bool, Error> {
         let mut patience = self.patience();
         loop {
-            match self.seat.journal.renew(self.run.id(), self.seat.holder, LEASE_MS).await {
+            match self.seat.journal.renew(self.run.id(), self.seat.holder, self.seat.lease_ms).await {
                 Ok(ours) => return Ok(ours),
                 Err(error) => patience.bear(error.into()).await?,
             }
@@ -72,7 +72,7 @@ impl Driver<'_> {
             origin: creation.origin,
             force: self.force,
             retry_of: creation.retry_of.as_deref(),
-            lease: (!self.run.state().is_terminal()).then_some((self.seat.holder, LEASE_MS)),
+            lease: (!self.run.state().is_terminal()).then_some((self.seat.holder, self.seat.lease_ms)),
         };
         match self.seat.journal.create(&new, &self.run, records).await? {
             Created::New(records) => Ok(records),

@@ -8,7 +8,7 @@ use store::Kind;
 use tokio::sync::watch;
 
 use super::batch::{Batch, Fact};
-use super::{Driver, LEASE_MS, TAIL_MS};
+use super::{Driver, TAIL_MS};
 use crate::Error;
 use crate::hall::{Message, Offer, Receipt};
 
@@ -151,7 +151,7 @@ impl Driver<'_> {
             self.tail_at = now + TAIL_MS;
         }
         if now >= self.renew_at {
-            self.renew_at = now + LEASE_MS / 3;
+            self.renew_at = now + self.seat.lease_ms / 3;
             if !self.renew().await? {
                 news |= self.read_on().await?;
                 if !self.run.state().is_terminal() {

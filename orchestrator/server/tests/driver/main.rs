@@ -12,7 +12,8 @@ use flow::run::{Event, Record, Run, RunState, TaskState};
 use flow::spec::Mode;
 use flow::wire::{Ending, Failure, Outcome, Pins};
 use journal::{Memory, Mood};
-use server::hall::{Labels, Offer, Receipt, Slots};
+use server::driver::LEASE_MS;
+use server::hall::{Offer, Receipt, Slots};
 use server::{Clock, Error, Hall, NewRun, Seat, drive};
 use store::{Kind, Origin};
 use tokio::sync::{mpsc, watch};
@@ -71,7 +72,7 @@ struct World {
 
 fn world(new: NewRun, memory: Memory, slots: usize) -> World {
     let hall = Hall::for_one_run();
-    let (desk, slots) = (hall.drive("r1"), hall.join("w", slots, Labels::new()));
+    let (desk, slots) = (hall.drive("r1"), hall.join("w", slots, None));
     let (cancel, cancelled) = watch::channel(None);
     let (hear, heard) = mpsc::unbounded_channel();
     let memory = Arc::new(memory);
@@ -87,6 +88,7 @@ fn world(new: NewRun, memory: Memory, slots: usize) -> World {
             cancel: cancelled,
             observer: &mut observer,
             holder: "test",
+            lease_ms: LEASE_MS,
         };
         let day = Duration::from_secs(86_400);
         tokio::time::timeout(day, drive(new, seat)).await.expect("the drive ends within a day")

@@ -8,7 +8,8 @@ use flow::plan::{Need, Plan, Task};
 use flow::run::{Event, Record, Run, RunState, TaskState};
 use flow::view;
 use flow::wire::{Ending, Outcome, Pins};
-use server::hall::{Labels, Slots};
+use server::driver::LEASE_MS;
+use server::hall::Slots;
 use server::{Clock, Error, Hall, NewRun, Seat, abandoned, drive};
 use store::{Origin, Store};
 use tokio::sync::watch;
@@ -46,12 +47,20 @@ fn new(run_id: &str, plan: Plan) -> NewRun {
 
 async fn run(store: &Store, new: NewRun, slots: usize) -> Result<Run, Error> {
     let hall = Hall::for_one_run();
-    let (desk, slots) = (hall.drive(&new.run_id), hall.join("w", slots, Labels::new()));
+    let (desk, slots) = (hall.drive(&new.run_id), hall.join("w", slots, None));
     let (_cancel, cancel) = watch::channel(None);
     let worker = tokio::spawn(work(slots));
     let clock = Clock::system();
     let mut observer = |_: &Run, _: &[Record]| {};
-    let seat = Seat { journal: store, clock: &clock, desk, cancel, observer: &mut observer, holder: "test" };
+    let seat = Seat {
+        journal: store,
+        clock: &clock,
+        desk,
+        cancel,
+        observer: &mut observer,
+        holder: "test",
+        lease_ms: LEASE_MS,
+    };
     let run = drive(new, seat).await;
     worker.await.expect("the worker ends when there is no more work");
     run

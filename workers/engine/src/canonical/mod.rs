@@ -27,7 +27,7 @@ const FORMAT: u64 = 1;
 /// into. Versions of datasets are not in here, only their names and columns. `None` means that equal plans
 /// need not give equal results (the plan is volatile, see [`is_volatile`]) or that the plan holds something
 /// without a canonical form: its result must not be reused.
-pub fn fingerprint(plan: &LogicalPlan, name: &dyn Fn(&TableReference) -> Option<String>) -> Option<String> {
+pub fn fingerprint(plan: &LogicalPlan, name: &(dyn Fn(&TableReference) -> Option<String> + Sync)) -> Option<String> {
     let mut canon = Canon::new(name);
     canon.out.number(FORMAT);
     canon.out.text(datafusion::DATAFUSION_VERSION);

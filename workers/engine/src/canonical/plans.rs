@@ -14,13 +14,13 @@ use super::exprs::Scope;
 /// One plan on its way to bytes. Every step answers `None` where there is no canonical form.
 pub struct Canon<'a> {
     pub out: Bytes,
-    name: &'a dyn Fn(&TableReference) -> Option<String>,
+    name: &'a (dyn Fn(&TableReference) -> Option<String> + Sync),
     /// The recursive queries that the walk is inside of, innermost last.
     working: Vec<String>,
 }
 
 impl<'a> Canon<'a> {
-    pub fn new(name: &'a dyn Fn(&TableReference) -> Option<String>) -> Self {
+    pub fn new(name: &'a (dyn Fn(&TableReference) -> Option<String> + Sync)) -> Self {
         Canon { out: Bytes::default(), name, working: Vec::new() }
     }
 

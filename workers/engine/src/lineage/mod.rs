@@ -37,7 +37,10 @@ use self::relations::Walk;
 /// `name` gives the dataset that a scanned table stands for (`source` or `flow.task`). A scanned view that it
 /// does not know is looked into; any other table that it does not know is an error, as is a plan that is
 /// no query.
-pub fn columns(plan: &LogicalPlan, name: &dyn Fn(&TableReference) -> Option<String>) -> Result<Vec<Vec<Input>>> {
+pub fn columns(
+    plan: &LogicalPlan,
+    name: &(dyn Fn(&TableReference) -> Option<String> + Sync),
+) -> Result<Vec<Vec<Input>>> {
     let mut walk = Walk::new(name);
     let relation = walk.relation(plan, None)?;
     Ok(relation.columns.iter().map(|column| walk.inputs(column, &relation.rows)).collect())

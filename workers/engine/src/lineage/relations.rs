@@ -17,7 +17,7 @@ use super::exprs::Scope;
 
 /// One walk over one plan.
 pub struct Walk<'a> {
-    name: &'a dyn Fn(&TableReference) -> Option<String>,
+    name: &'a (dyn Fn(&TableReference) -> Option<String> + Sync),
     sources: Vec<(String, String)>,
     numbers: HashMap<(String, String), Source>,
     /// What is known so far of the recursive queries that the walk is inside of, innermost last.
@@ -25,7 +25,7 @@ pub struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    pub fn new(name: &'a dyn Fn(&TableReference) -> Option<String>) -> Self {
+    pub fn new(name: &'a (dyn Fn(&TableReference) -> Option<String> + Sync)) -> Self {
         Walk { name, sources: Vec::new(), numbers: HashMap::new(), working: Vec::new() }
     }
 

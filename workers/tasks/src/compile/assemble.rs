@@ -75,6 +75,8 @@ impl<'a> Compiler<'a> {
             retry: retry(&draft.spec.retry, &defaults.retry),
             timeout_ms: first_duration(&draft.spec.timeout, &defaults.timeout),
             kill_grace_ms: first_duration(&draft.spec.kill_grace, &defaults.kill_grace).unwrap_or(KILL_GRACE_MS),
+            priority: draft.spec.priority,
+            requires: draft.spec.requires.clone(),
             output: self.output(draft, types, plan),
             checks: draft.spec.checks.iter().filter_map(|check| assertion(check.get_ref())).collect(),
             ..Task::default()

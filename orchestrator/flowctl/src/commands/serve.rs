@@ -1,0 +1,65 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use server::Hall;
+use server::service::{self, Setup};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use crate::compiler::Compiler;
+use crate::context::Context;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::slots::{self, Channel};
+use crate::{interrupt, local, print};
+
+/// Run flows by their schedules, for as long as this process lives.
+///
+/// Reads the flows of a folder, again when their files change; an edit that does not compile leaves the last good
+/// version in force. Takes over what another server left behind. The first Ctrl-C or SIGTERM starts nothing new and
+/// waits for what is running, the second ends the process at once; either way nothing is lost.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  flowctl serve flows/ --slots 8")]
+pub struct Args {
+    /// Flow files, or folders with flow files.
+    #[arg(value_name = "FLOWS", default_value = ".")]
+    flows: Vec<PathBuf>,
+    /// How long tasks may take to end after the first signal, such as `30s`; then they are left to the next server.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = flow::duration::parse)]
+    grace: u64,
+}
+
+pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
+    cx.block_on_deciding(async |cores| serve(args, cx, cores).await)?;
+    Ok(Exit::Done)
+}
+
+async fn serve(args: &Args, cx: &Context, cores: Handle) -> Result<(), Error> {
+    let settings = cx.settings()?;
+    local::ready(settings)?;
+    let engine = cx.engine_to_work()?;
+    let store = Arc::new(local::open_to_write(cx).await?);
+    let name = format!("serve/{}", uuid::Uuid::now_v7());
+    let hall = Hall::default();
+    let (log, lines) = slots::log();
+    let (over, is_over) = oneshot::channel();
+    let writer = tokio::spawn(slots::write_logs(store.clone(), lines, is_over));
+    let channel = Channel { slots: hall.join(&name, settings.slots, Some(Default::default())), log };
+    let executor = Arc::new(tasks::Executor::new(engine.clone(), local::folders(settings)));
+    let workers = tokio::spawn(worker::serve(Arc::new(channel), executor, settings.slots, cores.clone()));
+    let paths = args.flows.clone();
+    let compile = Arc::new(Compiler { engine, store: store.clone(), cores, paths });
+    let stop = interrupt::listen_to_stop()?;
+    print::note(&format!("serving {} with {} slots", settings.store_place(), settings.slots));
+    let grace = Duration::from_millis(args.grace);
+    let drained = async move {
+        print::note("nothing new starts; waiting for what is running");
+        let _ = timeout(grace, workers).await;
+    };
+    service::serve(Setup { store, hall, compile, name }, stop, drained).await?;
+    drop(over);
+    let _ = writer.await;
+    Ok(())
+}

@@ -1,0 +1,89 @@
+//! Flows compiled for a service.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use engine::Engine;
+use flow::diagnostic::Lines;
+use flow::plan::Plan;
+use flow::schedule::Schedule;
+use flow::spec;
+use flow::wire::Pins;
+use server::service::{Compile, Loaded, Order};
+use store::Store;
+use tasks::{Compiled, Options};
+use tokio::runtime::Handle;
+
+use crate::error::Error;
+use crate::{flow_file, local};
+
+/// Compiles flow files, on `cores`.
+pub struct Compiler {
+    pub engine: Engine,
+    pub store: Arc<Store>,
+    pub cores: Handle,
+    /// Flow files, and folders of them.
+    pub paths: Vec<PathBuf>,
+}
+
+/// What is asked of the compiler, owned, so that it can go to another thread.
+struct Request {
+    file: PathBuf,
+    text: String,
+    order: Option<Order>,
+}
+
+impl Compiler {
+    async fn compile(&self, request: Request) -> Result<Compiled, String> {
+        let engine = self.engine.clone();
+        let compiled = self.cores.spawn(async move {
+            let Request { file, text, order } = &request;
+            let options = match order {
+                Some(order) => {
+                    Options { given: Some(&order.params), logical_time: order.logical_time, ..Options::default() }
+                }
+                None => Options::default(),
+            };
+            let compiled = tasks::compile(&engine, file, text, options).await;
+            match first_mistake(&compiled, file, text) {
+                Some(mistake) => Err(mistake),
+                None => Ok(compiled),
+            }
+        });
+        compiled.await.map_err(|error| format!("the compiler ended badly: {error}"))?
+    }
+}
+
+#[async_trait]
+impl Compile for Compiler {
+    fn files(&self) -> Result<Vec<PathBuf>, String> {
+        flow_file::files(&self.paths).map_err(Error::message)
+    }
+
+    async fn load(&self, file: &Path, text: &str) -> Result<Loaded, String> {
+        let request = Request { file: file.to_path_buf(), text: text.to_owned(), order: None };
+        let compiled = self.compile(request).await?;
+        let name = compiled.name.ok_or_else(|| format!("{}: the flow has no name", file.display()))?;
+        let schedule = spec::parse(text).0.and_then(|flow| Schedule::of(flow.schedule?.get_ref()));
+        Ok(Loaded { name, schedule })
+    }
+
+    async fn plan(&self, file: &Path, text: &str, order: &Order) -> Result<Plan, String> {
+        let request = Request { file: file.to_path_buf(), text: text.to_owned(), order: Some(order.clone()) };
+        let compiled = self.compile(request).await?;
+        let usage: Vec<String> = compiled.usage.into_iter().map(|problem| problem.message).collect();
+        compiled.plan.ok_or_else(|| usage.join("; "))
+    }
+
+    async fn pin(&self, plan: &Plan) -> Result<Pins, String> {
+        local::pin(&self.engine, plan, Some(&self.store)).await.map_err(Error::message)
+    }
+}
+
+/// The first error, as one line with its place.
+fn first_mistake(compiled: &Compiled, file: &Path, text: &str) -> Option<String> {
+    let found = compiled.diagnostics.iter().find(|found| found.is_error())?;
+    let place = found.json(&file.display().to_string(), &Lines::new(text));
+    Some(format!("{}:{}: {} {}", file.display(), place["line"], found.code, found.message))
+}

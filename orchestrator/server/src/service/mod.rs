@@ -1,0 +1,141 @@
+//! A service: flows that run by their schedules and on demand, driven by this process for as long as it lives, and by
+//! another one afterwards.
+//!
+//! Everything that matters is in the store. A service takes the lease of a run that nobody drives, drives it, and
+//! gives the lease back when it goes; one that goes without a word loses its leases, and its runs are taken over.
+
+mod flows;
+mod runs;
+mod schedules;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use flow::Time;
+use flow::plan::Plan;
+use flow::schedule::Schedule;
+use flow::wire::Pins;
+use store::Store;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+
+use crate::{Clock, Error, Hall};
+use flows::Flows;
+
+/// How long a service may be silent before others take its runs over.
+const LEASE_MS: Time = 3_000;
+
+/// What a service needs of a compiler.
+#[async_trait]
+pub trait Compile: Send + Sync {
+    /// The flow files there are.
+    ///
+    /// # Errors
+    /// Why they cannot be listed.
+    fn files(&self) -> Result<Vec<PathBuf>, String>;
+
+    /// Compiles a flow as `check` does.
+    ///
+    /// # Errors
+    /// Its first mistake, with its place.
+    async fn load(&self, file: &Path, text: &str) -> Result<Loaded, String>;
+
+    /// Compiles a flow for a run.
+    ///
+    /// # Errors
+    /// Its first mistake, or what is wrong with the parameters.
+    async fn plan(&self, file: &Path, text: &str, order: &Order) -> Result<Plan, String>;
+
+    /// Fixes what a plan reads from outside.
+    ///
+    /// # Errors
+    /// What cannot be read.
+    async fn pin(&self, plan: &Plan) -> Result<Pins, String>;
+}
+
+/// A flow that compiles.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    pub name: String,
+    pub schedule: Option<Schedule>,
+}
+
+/// What a run is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Order {
+    /// Parameters as texts, by name.
+    pub params: BTreeMap<String, String>,
+    pub logical_time: Option<Time>,
+}
+
+/// What a service is made of.
+pub struct Setup {
+    pub store: Arc<Store>,
+    pub hall: Hall,
+    pub compile: Arc<dyn Compile>,
+    /// Unique among all services, ever.
+    pub name: String,
+}
+
+/// What its parts share.
+struct Service {
+    store: Arc<Store>,
+    hall: Hall,
+    compile: Arc<dyn Compile>,
+    name: String,
+    clock: Clock,
+    up_since: Time,
+    flows: Flows,
+    /// A run may wait for a driver.
+    new_runs: Notify,
+}
+
+/// Serves until `stop` turns true: then nothing new starts, and it ends when `drained` has, or at once if that is
+/// dropped.
+///
+/// # Errors
+/// Another service has an SQLite store for itself, or the store cannot be reached at first.
+pub async fn serve(
+    setup: Setup,
+    mut stop: watch::Receiver<bool>,
+    drained: impl Future<Output = ()>,
+) -> Result<(), Error> {
+    let Setup { store, hall, compile, name } = setup;
+    store.serve(&name, LEASE_MS).await?;
+    let clock = Clock::system();
+    let up_since = clock.now();
+    let flows = Flows::default();
+    let service = Arc::new(Service { store, hall, compile, name, clock, up_since, flows, new_runs: Notify::new() });
+    service.look_at_flows().await;
+    let mut parts = JoinSet::new();
+    parts.spawn(service.clone().keep_looking_at_flows());
+    parts.spawn(service.clone().keep_schedules());
+    let mut drives = JoinSet::new();
+    drives.spawn(service.clone().keep_driving());
+    let mut presence = JoinSet::new();
+    presence.spawn(service.clone().stay());
+    // A sender that is gone can say no more.
+    let _ = stop.wait_for(|stop| *stop).await;
+    parts.shutdown().await;
+    service.hall.close();
+    drained.await;
+    drives.shutdown().await;
+    presence.shutdown().await;
+    service.store.leave(&service.name).await?;
+    Ok(())
+}
+
+impl Service {
+    /// Keeps saying that this service is there.
+    async fn stay(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(Duration::from_millis(LEASE_MS / 3)).await;
+            if let Err(error) = self.store.serve(&self.name, LEASE_MS).await {
+                tracing::warn!("failed to {error}");
+            }
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Runs: made for whoever drives them first, and driven.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flow::run::{Event, Record, Run};
+use store::{Created, Origin};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::flows::Flow;
+use super::{LEASE_MS, Order, Service};
+use crate::Error;
+use crate::driver::{OpenRun, Seat, resume};
+
+/// How often a service looks for runs that nobody drives.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// How many runs it takes at a time.
+const TAKE_MAX: u64 = 100;
+
+impl Service {
+    /// Makes a run, to be driven by whoever takes it. Answers its id, or that of the scheduled run for the same time.
+    pub(super) async fn make(&self, flow: &Flow, order: &Order, origin: Origin) -> Result<String, String> {
+        let plan = self.compile.plan(&flow.file, &flow.text, order).await?;
+        let pins = self.compile.pin(&plan).await?;
+        let run_id = uuid::Uuid::now_v7().to_string();
+        let mut run = Run::new(Arc::new(plan), run_id.clone());
+        let at = self.clock.now();
+        let created = Record { run_id: run_id.clone(), seq: 1, at, event: Event::RunCreated };
+        // Nothing can come before it.
+        let _ = run.apply(&created);
+        let new = store::NewRun { pins: &pins, created_at: at, origin, force: false, retry_of: None, lease: None };
+        let made = self.store.create(&new, &run, vec![created]).await.map_err(|error| format!("failed to {error}"))?;
+        self.new_runs.notify_one();
+        Ok(match made {
+            Created::New(_) => run_id,
+            Created::Existing { run_id } => run_id,
+        })
+    }
+
+    /// Takes runs that nobody drives, and drives each to its end.
+    pub(super) async fn keep_driving(self: Arc<Self>) {
+        let mut drives = JoinSet::new();
+        let mut driven: BTreeSet<String> = BTreeSet::new();
+        loop {
+            match self.store.takeable(TAKE_MAX).await {
+                Ok(open) => {
+                    for head in open {
+                        if driven.insert(head.run_id.clone()) {
+                            drives.spawn(self.clone().drive(head.run_id));
+                        }
+                    }
+                }
+                Err(error) => tracing::warn!("failed to {error}"),
+            }
+            let _ = tokio::time::timeout(LOOK, self.new_runs.notified()).await;
+            while let Some(done) = drives.try_join_next() {
+                match done {
+                    Ok(run_id) => drop(driven.remove(&run_id)),
+                    Err(error) => tracing::error!("a driver ended badly: {error}"),
+                }
+            }
+        }
+    }
+
+    async fn drive(self: Arc<Self>, run_id: String) -> String {
+        match self.try_drive(&run_id).await {
+            Ok(Some(run)) => {
+                let state = run.state();
+                tracing::info!("flow `{}`: run {run_id} {state:?}", run.plan().flow);
+            }
+            Ok(None) => {}
+            // Whoever sees the lease expire goes on with the run.
+            Err(error) => tracing::warn!("failed to {error}"),
+        }
+        run_id
+    }
+
+    /// `None` if somebody else was faster.
+    async fn try_drive(&self, run_id: &str) -> Result<Option<Run>, Error> {
+        if !self.store.acquire(run_id, &self.name, LEASE_MS).await? {
+            return Ok(None);
+        }
+        let loaded = self.store.load(run_id).await?;
+        if loaded.head.state.is_terminal() {
+            self.store.release(run_id, &self.name).await?;
+            return Ok(None);
+        }
+        let durations_ms = self.store.durations(&loaded.head.flow).await?;
+        let run = Run::replay(loaded.plan.into(), run_id, &loaded.records);
+        let (pins, force, seq) = (Arc::new(loaded.pins), loaded.head.force, loaded.head.seq);
+        let open = OpenRun { run, pins, force, seq, records: loaded.records, durations_ms };
+        let (_nobody, cancel) = watch::channel(None);
+        let mut observer = |_: &Run, _: &[Record]| {};
+        let seat = Seat {
+            journal: &*self.store,
+            clock: &self.clock,
+            desk: self.hall.drive(run_id),
+            cancel,
+            observer: &mut observer,
+            holder: &self.name,
+            lease_ms: LEASE_MS,
+        };
+        match resume(open, seat).await {
+            Err(Error::LeaseLost { .. }) => Ok(None),
+            driven => driven.map(Some),
+        }
+    }
+}

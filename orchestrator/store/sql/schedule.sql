@@ -1,0 +1,1 @@
+select handled, paused from schedules where flow = $1

@@ -1,0 +1,93 @@
+//! What services share: whose turn a schedule's times are, which runs wait for a driver, who is serving.
+
+use flow::Time;
+use serde_json::{Map, Value};
+
+use crate::Store;
+use crate::db::Db;
+use crate::error::{Error, Kind};
+use crate::runs::{Head, head, json};
+
+/// How far a flow's schedule has been decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scheduled {
+    /// The last logical time that has a run or was passed over.
+    pub handled: Time,
+    pub paused: bool,
+}
+
+impl Store {
+    /// Runs that wait for a service to drive them: made through one, not closed, and no live lease. Oldest first.
+    pub async fn takeable(&self, limit: u64) -> Result<Vec<Head>, Error> {
+        let rows = self.db.read(include_str!("../sql/takeable.sql"), &[limit.into()]).await?;
+        rows.into_iter().map(head).collect()
+    }
+
+    /// How far the schedule of a flow has been decided; `None` if nobody has begun.
+    pub async fn schedule(&self, flow: &str) -> Result<Option<Scheduled>, Error> {
+        let rows = self.db.read(include_str!("../sql/schedule.sql"), &[flow.into()]).await?;
+        let row = rows.into_iter().next();
+        row.map(|mut row| Ok(Scheduled { handled: row.number()?, paused: row.flag()? })).transpose()
+    }
+
+    /// Begins with the schedule of a flow: times up to `handled` are none of its business. Does nothing if it has begun.
+    pub async fn begin_schedule(&self, flow: &str, handled: Time) -> Result<(), Error> {
+        self.db.write(include_str!("../sql/schedule_begin.sql"), &[flow.into(), handled.into()]).await.map(drop)
+    }
+
+    /// Moves on from one decided time to a later one. False if somebody else has moved on already.
+    pub async fn advance_schedule(&self, flow: &str, from: Time, to: Time) -> Result<bool, Error> {
+        let args = [flow.into(), from.into(), to.into()];
+        Ok(self.db.write(include_str!("../sql/schedule_advance.sql"), &args).await? == 1)
+    }
+
+    /// Holds the schedule of a flow, or lets it go on.
+    pub async fn pause_schedule(&self, flow: &str, paused: bool) -> Result<(), Error> {
+        self.db.write(include_str!("../sql/schedule_pause.sql"), &[flow.into(), paused.into()]).await.map(drop)
+    }
+
+    /// Whether a scheduled run of the flow is not over.
+    pub async fn schedule_is_busy(&self, flow: &str) -> Result<bool, Error> {
+        Ok(!self.db.read(include_str!("../sql/schedule_busy.sql"), &[flow.into()]).await?.is_empty())
+    }
+
+    /// The logical times from `from` to `to` for which a run of the flow with these parameters has succeeded.
+    pub async fn succeeded_at(
+        &self,
+        flow: &str,
+        params: &Map<String, Value>,
+        from: Time,
+        to: Time,
+    ) -> Result<Vec<Time>, Error> {
+        let args = [flow.into(), from.into(), to.into(), json(params)?.into()];
+        let rows = self.db.read(include_str!("../sql/succeeded_at.sql"), &args).await?;
+        rows.into_iter().map(|mut row| row.number()).collect()
+    }
+
+    /// Says that `server` serves this store, for `lease_ms` from now.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Refused`] if another one does and this is an SQLite file: only PostgreSQL is shared.
+    pub async fn serve(&self, server: &str, lease_ms: u64) -> Result<(), Error> {
+        let mut tx = self.db.begin().await?;
+        if matches!(self.db, Db::Sqlite { .. })
+            && let Some(mut other) =
+                tx.fetch(include_str!("../sql/servers_others.sql"), &[server.into()]).await?.into_iter().next()
+        {
+            let message = format!("serve the store at {}: {} does already", self.place(), other.text()?);
+            return Err(Error::new(Kind::Refused, message)
+                .hint("stop that server, or set FLOWCTL_STORE to a PostgreSQL, which several can share"));
+        }
+        tx.execute(include_str!("../sql/server_stay.sql"), &[server.into(), lease_ms.into()]).await?;
+        tx.commit().await
+    }
+
+    /// Says that `server` serves no more: others may take its runs over at once.
+    pub async fn leave(&self, server: &str) -> Result<(), Error> {
+        let mut tx = self.db.begin().await?;
+        tx.execute(include_str!("../sql/leases_release.sql"), &[server.into()]).await?;
+        tx.execute(include_str!("../sql/server_leave.sql"), &[server.into()]).await?;
+        tx.commit().await
+    }
+}
