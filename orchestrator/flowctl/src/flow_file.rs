@@ -41,7 +41,8 @@ pub struct Wanted {
     at: Option<Time>,
 }
 
-fn pair(text: &str) -> Result<(String, String), String> {
+/// Reads `NAME=VALUE`.
+pub fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("write it as NAME=VALUE".to_owned()),
@@ -49,6 +50,11 @@ fn pair(text: &str) -> Result<(String, String), String> {
 }
 
 impl Wanted {
+    /// Parameters and a logical time.
+    pub fn given(params: Vec<(String, String)>, at: Option<Time>) -> Self {
+        Wanted { params, select: None, at }
+    }
+
     /// What an earlier run of `plan` was asked for.
     pub fn again(plan: &Plan) -> Self {
         let text = |value: serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);

@@ -14,8 +14,6 @@ use server::driver::LEASE_MS;
 use server::{Clock, Hall, NewRun, Seat};
 use store::{Origin, Store};
 use tokio::runtime::Handle;
-use tokio::sync::{oneshot, watch};
-use tokio::task::JoinError;
 use tokio::time::timeout;
 
 use crate::context::Context;
@@ -23,13 +21,13 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::print::progress::Progress;
 use crate::settings::Settings;
-use crate::slots::Channel;
-use crate::{interrupt, place, print, slots};
+use crate::slots::{Plant, Workshop};
+use crate::{interrupt, place, print};
 
 /// How many runs of a flow are searched for files that have not changed since.
 const PINS_REMEMBERED: u64 = 8;
-/// How long attempts that were given up may hold up the end of the process.
-const WORKERS_LINGER: Duration = Duration::from_millis(500);
+/// How long queries that were dropped may take to remove what they wrote.
+const QUERIES_LINGER: Duration = Duration::from_millis(500);
 /// How long what a dead process left behind may take to end.
 const LEFTOVERS_GRACE: Duration = Duration::from_secs(5);
 
@@ -112,11 +110,17 @@ pub async fn run(cx: &Context, cores: Handle, engine: Engine, store: Store, orde
     let store = Arc::new(store);
     let cancel = interrupt::listen(folders(settings).scratch, run_id.clone())?;
     let mut progress = Progress::new(cx.json(), &plan, &run_id);
-    let executor = Arc::new(tasks::Executor::new(engine.clone(), folders(settings)));
-    let work = |channel| worker::serve(Arc::new(channel), executor, settings.slots, cores);
-    let driven = drive(settings.slots, work, store.clone(), new, cancel, &mut progress).await;
-    // Queries that were dropped still remove what they wrote; those that do not yield leave it to `fsck --repair`.
-    let _ = timeout(WORKERS_LINGER, engine.settled()).await;
+    let hall = Hall::for_one_run();
+    let desk = hall.drive(&run_id);
+    let holder = format!("{}/{run_id}", std::process::id());
+    let workshop = Workshop::open(hall, &holder, plant(settings, &engine, &store, cores));
+    let mut observer = |run: &Run, records: &[flow::run::Record]| progress.observe(run, records);
+    let (journal, clock, lease_ms) = (&*store, &Clock::system(), LEASE_MS);
+    let seat = Seat { journal, clock, desk, cancel, observer: &mut observer, holder: &holder, lease_ms };
+    let driven = server::drive(new, seat).await;
+    workshop.close(Duration::ZERO).await;
+    // Those that do not yield leave it to `fsck --repair`.
+    let _ = timeout(QUERIES_LINGER, engine.settled()).await;
     progress.finish(order.retry_of);
     let run = driven.map_err(|error| lost(error, &run_id))?;
     progress.summary(&run)?;
@@ -135,50 +139,10 @@ fn lost(error: server::Error, run_id: &str) -> Error {
     }
 }
 
-async fn drive<W>(
-    count: usize,
-    work: impl FnOnce(Channel) -> W,
-    store: Arc<Store>,
-    new: NewRun,
-    cancel: watch::Receiver<Option<String>>,
-    progress: &mut Progress,
-) -> Result<Run, server::Error>
-where
-    W: Future<Output = ()> + Send + 'static,
-{
-    let holder = format!("{}/{}", std::process::id(), new.run_id);
-    let hall = Hall::for_one_run();
-    let (desk, places) = (hall.drive(&new.run_id), hall.join(&holder, count, None));
-    let (log, lines) = slots::log();
-    let (over, is_over) = oneshot::channel();
-    let writer = tokio::spawn(slots::write_logs(store.clone(), lines, is_over));
-    let workers = tokio::spawn(work(Channel { slots: places, log }));
-    let clock = Clock::system();
-    let mut observer = |run: &Run, records: &[flow::run::Record]| progress.observe(run, records);
-    let seat = Seat {
-        journal: &*store,
-        clock: &clock,
-        desk,
-        cancel,
-        observer: &mut observer,
-        holder: &holder,
-        lease_ms: LEASE_MS,
-    };
-    let driven = server::drive(new, seat).await;
-    // The driver is gone, so the workers end. Only an attempt that was given up and computes on without yielding does
-    // not: it ends with this process.
-    if let Ok(ended) = timeout(WORKERS_LINGER, workers).await {
-        told("the workers", ended);
-    }
-    drop(over);
-    told("the log", writer.await);
-    driven
-}
-
-fn told(what: &str, ended: Result<(), JoinError>) {
-    if let Err(error) = ended {
-        tracing::error!("{what} ended badly: {error}");
-    }
+/// What the worker slots of this process are made of.
+pub fn plant(settings: &Settings, engine: &Engine, store: &Arc<Store>, cores: Handle) -> Plant {
+    let executor = Arc::new(tasks::Executor::new(engine.clone(), folders(settings)));
+    Plant { store: store.clone(), executor, cores, slots: settings.slots, labels: None }
 }
 
 /// Where commands find and leave files.

@@ -1,6 +1,6 @@
 //! What the program says about itself, on standard error.
 
-use std::io;
+use std::io::{self, IsTerminal};
 
 use tracing_subscriber::filter::{EnvFilter, LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
@@ -9,7 +9,8 @@ const OURS: [&str; 7] = ["flow", "flowctl", "store", "server", "worker", "engine
 
 /// Warnings by default, more with `-v` (info) and `-vv` (debug); `FLOWCTL_LOG` filters by module.
 pub fn init(verbose: u8) {
-    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_target(verbose > 0);
+    let ansi = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(ansi).with_target(verbose > 1);
     match std::env::var("FLOWCTL_LOG") {
         Ok(filter) if !filter.is_empty() => {
             let filter = EnvFilter::builder().with_default_directive(LevelFilter::WARN.into()).parse_lossy(filter);

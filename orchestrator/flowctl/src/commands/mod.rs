@@ -1,5 +1,6 @@
 //! One file per subcommand: its arguments with their manual, and what it does, ending in an `Exit`.
 
+pub mod backfill;
 pub mod cancel;
 pub mod check;
 pub mod completions;

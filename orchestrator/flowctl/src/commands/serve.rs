@@ -3,16 +3,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use server::Hall;
+use server::hall::Labels;
 use server::service::{self, Setup};
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
-use tokio::time::timeout;
 
 use crate::compiler::Compiler;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::slots::{self, Channel};
+use crate::slots::{Plant, Workshop};
 use crate::{interrupt, local, print};
 
 /// Run flows by their schedules, for as long as this process lives.
@@ -43,23 +42,16 @@ async fn serve(args: &Args, cx: &Context, cores: Handle) -> Result<(), Error> {
     let store = Arc::new(local::open_to_write(cx).await?);
     let name = format!("serve/{}", uuid::Uuid::now_v7());
     let hall = Hall::default();
-    let (log, lines) = slots::log();
-    let (over, is_over) = oneshot::channel();
-    let writer = tokio::spawn(slots::write_logs(store.clone(), lines, is_over));
-    let channel = Channel { slots: hall.join(&name, settings.slots, Some(Default::default())), log };
-    let executor = Arc::new(tasks::Executor::new(engine.clone(), local::folders(settings)));
-    let workers = tokio::spawn(worker::serve(Arc::new(channel), executor, settings.slots, cores.clone()));
+    let plant = Plant { labels: Some(Labels::new()), ..local::plant(settings, &engine, &store, cores.clone()) };
+    let workshop = Workshop::open(hall.clone(), &name, plant);
     let paths = args.flows.clone();
     let compile = Arc::new(Compiler { engine, store: store.clone(), cores, paths });
     let stop = interrupt::listen_to_stop()?;
-    print::note(&format!("serving {} with {} slots", settings.store_place(), settings.slots));
+    tracing::info!("{} slots in this process", settings.slots);
     let grace = Duration::from_millis(args.grace);
     let drained = async move {
         print::note("nothing new starts; waiting for what is running");
-        let _ = timeout(grace, workers).await;
+        workshop.close(grace).await;
     };
-    service::serve(Setup { store, hall, compile, name }, stop, drained).await?;
-    drop(over);
-    let _ = writer.await;
-    Ok(())
+    Ok(service::serve(Setup { store, hall, compile, name }, stop, drained).await?)
 }

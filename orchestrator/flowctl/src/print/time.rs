@@ -2,7 +2,7 @@
 
 use flow::Time;
 use jiff::Timestamp;
-use jiff::civil::DateTime;
+use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 
 use super::human;
@@ -42,6 +42,16 @@ pub fn instant(text: &str) -> Result<Time, String> {
     Time::try_from(at.as_millisecond()).map_err(|_| "times before 1970 are not supported".to_owned())
 }
 
+/// Reads the last instant that counts: as [`instant`], but a date means to its end.
+///
+/// # Errors
+/// What was expected.
+pub fn until(text: &str) -> Result<Time, String> {
+    let at = instant(text)?;
+    let is_date = text.parse::<Date>().is_ok() && !text.contains([':', 'T', 't', ' ']);
+    Ok(if is_date { at + 86_400_000 - 1 } else { at })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,5 +64,7 @@ mod tests {
         }
         assert!(instant("soon").is_err() && instant("1969-12-31").is_err());
         assert_eq!(parse("2013-01-01T00:00:00.000Z"), Some(new_year));
+        assert_eq!(until("2012-12-31"), Ok(new_year - 1));
+        assert_eq!(until("2013-01-01T00:00:00Z"), Ok(new_year));
     }
 }

@@ -93,8 +93,7 @@ struct Service {
     new_runs: Notify,
 }
 
-/// Serves until `stop` turns true: then nothing new starts, and it ends when `drained` has, or at once if that is
-/// dropped.
+/// Serves until `stop` turns true: then no runs are made, and it ends when `drained` has, which is to empty the hall.
 ///
 /// # Errors
 /// Another service has an SQLite store for itself, or the store cannot be reached at first.
@@ -105,6 +104,7 @@ pub async fn serve(
 ) -> Result<(), Error> {
     let Setup { store, hall, compile, name } = setup;
     store.serve(&name, LEASE_MS).await?;
+    tracing::info!("{name} serves {}", store.place());
     let clock = Clock::system();
     let up_since = clock.now();
     let flows = Flows::default();
@@ -120,7 +120,6 @@ pub async fn serve(
     // A sender that is gone can say no more.
     let _ = stop.wait_for(|stop| *stop).await;
     parts.shutdown().await;
-    service.hall.close();
     drained.await;
     drives.shutdown().await;
     presence.shutdown().await;

@@ -1,0 +1,226 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use flow::Time;
+use flow::run::{Run, RunState};
+use flow::view::{self, rfc3339};
+use serde_json::json;
+use server::driver::LEASE_MS;
+use server::service::{Compile, Order};
+use server::{Clock, Hall, NewRun, Seat};
+use store::{Origin, Store};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::compiler::Compiler;
+use crate::context::Context;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::flow_file::{Flow, Scheduled, Wanted};
+use crate::print::{self, human, state, time};
+use crate::slots::Workshop;
+use crate::{interrupt, local};
+
+/// Run a flow for every time of its schedule in a range.
+///
+/// Times for which a run with the same parameters has succeeded are left out, so that after an interruption the same
+/// command goes on where it was. A run that fails does not hold up the others.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Example:\n  flowctl backfill flows/etl.toml --from 2024-01-01 --to 2024-01-31 --parallel 2 --dry-run"
+)]
+pub struct Args {
+    /// A flow file with a `[schedule]`.
+    flow: PathBuf,
+    /// The first logical time that counts: `2024-01-01` or `2024-01-01T06:00:00Z`.
+    #[arg(long, value_name = "TIME", value_parser = time::instant)]
+    from: Time,
+    /// The last one; a date means to the end of that day.
+    #[arg(long, value_name = "TIME", value_parser = time::until)]
+    to: Time,
+    /// A parameter of the flow; may be given many times.
+    #[arg(short, long = "param", value_name = "NAME=VALUE", value_parser = crate::flow_file::pair)]
+    params: Vec<(String, String)>,
+    /// How many runs may go on at the same time.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    parallel: u16,
+    /// Which times come first.
+    #[arg(long, value_name = "ORDER", default_value = "oldest")]
+    order: First,
+    /// Run for times that have succeeded, too.
+    #[arg(long)]
+    again: bool,
+    /// Only show the times.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum First {
+    Oldest,
+    Newest,
+}
+
+/// What every run of a backfill shares.
+struct Shared {
+    store: Arc<Store>,
+    compiler: Compiler,
+    hall: Hall,
+    clock: Clock,
+    file: PathBuf,
+    text: String,
+    params: BTreeMap<String, String>,
+    cancel: watch::Receiver<Option<String>>,
+}
+
+pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
+    if args.to < args.from {
+        return Err(Error::usage("`--to` is before `--from`").hint("exchange the two"));
+    }
+    let flow = Scheduled::read(&args.flow)?;
+    let mut times: Vec<Time> =
+        flow.schedule.after(args.from.saturating_sub(1)).take_while(|time| *time <= args.to).collect();
+    if args.order == First::Newest {
+        times.reverse();
+    }
+    cx.block_on_deciding(async |cores| {
+        let engine = cx.engine_to_work()?;
+        // Told here, once: what is wrong with the flow and what it warns of.
+        let wanted = Wanted::given(args.params.clone(), times.first().copied());
+        let plan = Flow::plan(&engine, &args.flow, &wanted).await?;
+        let store = match args.dry_run {
+            true => cx.store_if_any().await?,
+            false => Some(local::open_to_write(cx).await?),
+        };
+        let done: BTreeSet<Time> = match (&store, args.again) {
+            (Some(store), false) => {
+                let params = view::params(&plan.params);
+                store.succeeded_at(&plan.flow, &params, args.from, args.to).await?.into_iter().collect()
+            }
+            _ => BTreeSet::new(),
+        };
+        let open: Vec<Time> = times.iter().copied().filter(|time| !done.contains(time)).collect();
+        let Some(store) = store.filter(|_| !args.dry_run) else { return dry(&open, done.len(), cx) };
+        print::note(&told(&open, done.len(), &flow.name));
+        let settings = cx.settings()?;
+        local::ready(settings)?;
+        let store = Arc::new(store);
+        let hall = Hall::default();
+        let workshop = Workshop::open(hall.clone(), "backfill", local::plant(settings, &engine, &store, cores.clone()));
+        let id = uuid::Uuid::now_v7().to_string();
+        let cancel = interrupt::listen(local::folders(settings).scratch, id)?;
+        let compiler = Compiler { engine, store: store.clone(), cores, paths: vec![] };
+        let text = std::fs::read_to_string(&args.flow).map_err(|error| Error::not_found(error.to_string()))?;
+        let (file, params, clock) = (args.flow.clone(), args.params.iter().cloned().collect(), Clock::system());
+        let shared = Arc::new(Shared { store, compiler, hall, clock, file, text, params, cancel });
+        let exit = go(&shared, open, usize::from(args.parallel), cx.json()).await;
+        workshop.close(Duration::ZERO).await;
+        exit
+    })
+}
+
+fn told(open: &[Time], done: usize, flow: &str) -> String {
+    let runs = human::plural(open.len() as u64, "run");
+    let left_out = if done > 0 {
+        format!("; {} left out, which have succeeded", human::count(done as u64))
+    } else {
+        String::new()
+    };
+    format!("{runs} of flow `{flow}`{left_out}")
+}
+
+fn dry(open: &[Time], done: usize, cx: &Context) -> Result<Exit, Error> {
+    if cx.json() {
+        let times: Vec<String> = open.iter().map(|time| rfc3339(*time)).collect();
+        print::json(&json!({ "logical_times": times, "left_out": done }))?;
+        return Ok(Exit::Done);
+    }
+    use std::io::Write as _;
+    let mut out = anstream::stdout().lock();
+    for time in open {
+        writeln!(out, "{}", rfc3339(*time))?;
+    }
+    print::note(&format!(
+        "{} to make, {} left out",
+        human::plural(open.len() as u64, "run"),
+        human::count(done as u64)
+    ));
+    Ok(Exit::Done)
+}
+
+/// Makes the runs, so many at a time, and tells how each ended.
+async fn go(shared: &Arc<Shared>, times: Vec<Time>, parallel: usize, json: bool) -> Result<Exit, Error> {
+    let (total, mut ended, mut failed) = (times.len(), 0, 0);
+    let mut waiting = times.into_iter();
+    let mut runs = JoinSet::new();
+    loop {
+        let stopping = shared.cancel.borrow().is_some();
+        while runs.len() < parallel
+            && !stopping
+            && let Some(time) = waiting.next()
+        {
+            let shared = shared.clone();
+            runs.spawn(async move { (time, one(&shared, time).await) });
+        }
+        let Some(done) = runs.join_next().await else { break };
+        let (time, run) = done.map_err(|error| Error::internal(&error.to_string()))?;
+        ended += 1;
+        let run = run?;
+        failed += usize::from(run.state() != RunState::Succeeded);
+        tell(time, &run, (ended, total), json)?;
+    }
+    if shared.cancel.borrow().is_some() {
+        print::note(&format!("stopped after {ended} of {total}; the same command goes on from here"));
+        return Ok(Exit::Interrupted);
+    }
+    print::note(&format!(
+        "{} succeeded, {} did not",
+        human::plural((ended - failed) as u64, "run"),
+        human::count(failed as u64)
+    ));
+    Ok(if failed > 0 { Exit::Failed } else { Exit::Done })
+}
+
+fn tell(time: Time, run: &Run, (ended, total): (usize, usize), json: bool) -> Result<(), Error> {
+    if json {
+        return print::json(&view::show(run, None));
+    }
+    let (word, style) = state::run(run.state());
+    let took = time::took(run.started_at(), run.finished_at()).unwrap_or_default();
+    let why = run.error().map(|error| format!(": {error}")).unwrap_or_default();
+    let line = format!("[{ended}/{total}] {} {style}{word}{style:#} in {took}{why} ({})", rfc3339(time), run.id());
+    print::note(&line);
+    Ok(())
+}
+
+async fn one(shared: &Shared, time: Time) -> Result<Run, Error> {
+    let refused = |message: String| Error::new(Exit::Failed, message);
+    let order = Order { params: shared.params.clone(), logical_time: Some(time) };
+    let plan = shared.compiler.plan(&shared.file, &shared.text, &order).await.map_err(refused)?;
+    let pins = shared.compiler.pin(&plan).await.map_err(refused)?;
+    let new = NewRun {
+        run_id: uuid::Uuid::now_v7().to_string(),
+        pins: Arc::new(pins),
+        origin: Origin::Run,
+        force: false,
+        retry_of: None,
+        adopted: vec![],
+        durations_ms: shared.store.durations(&plan.flow).await?,
+        plan: Arc::new(plan),
+    };
+    let holder = format!("{}/{}", std::process::id(), new.run_id);
+    let mut observer = |_: &Run, _: &[flow::run::Record]| {};
+    let seat = Seat {
+        journal: &*shared.store,
+        clock: &shared.clock,
+        desk: shared.hall.drive(&new.run_id),
+        cancel: shared.cancel.clone(),
+        observer: &mut observer,
+        holder: &holder,
+        lease_ms: LEASE_MS,
+    };
+    Ok(server::drive(new, seat).await?)
+}
