@@ -136,6 +136,22 @@ pub fn cron(text: &str) -> Result<Pattern, (String, Option<String>)> {
     Ok(Pattern { cron, real_hours })
 }
 
+/// Reads an instant: RFC 3339, or a date or a time without zone, which is UTC.
+///
+/// # Errors
+/// What was expected.
+pub fn instant(text: &str) -> Result<Time, String> {
+    first(text, &TimeZone::UTC)
+}
+
+/// Reads the last instant that counts: as [`instant`], but a date means to its end.
+///
+/// # Errors
+/// What was expected.
+pub fn until(text: &str) -> Result<Time, String> {
+    last(text, &TimeZone::UTC)
+}
+
 /// The first instant that `start` allows: midnight of a date, in the schedule's zone.
 ///
 /// # Errors
@@ -327,6 +343,17 @@ mod tests {
 
     fn at(text: &str) -> Time {
         first(text, &TimeZone::UTC).unwrap()
+    }
+
+    #[test]
+    fn instants_without_a_zone_are_utc() {
+        let new_year = 1_356_998_400_000;
+        for text in ["2013-01-01", "2013-01-01T00:00:00Z", "2013-01-01T01:00:00+01:00", "2013-01-01 00:00"] {
+            assert_eq!(instant(text), Ok(new_year), "{text}");
+        }
+        assert!(instant("soon").is_err() && instant("1969-12-31").is_err());
+        assert_eq!(until("2012-12-31"), Ok(new_year - 1));
+        assert_eq!(until("2013-01-01T00:00:00Z"), Ok(new_year));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Time;
 use crate::plan::{Plan, TaskId};
 use crate::spec::Severity;
 
@@ -140,4 +141,105 @@ pub struct CheckResult {
     /// Up to three rows that break the assertion.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub samples: Vec<serde_json::Map<String, serde_json::Value>>,
+}
+
+/// A line of an attempt's log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Line {
+    pub run_id: String,
+    pub task: String,
+    pub attempt: u32,
+    /// Milliseconds since the epoch.
+    pub at: Time,
+    pub stream: Stream,
+    /// Without the end of the line.
+    pub text: String,
+}
+
+/// Where a line comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stream {
+    Stdout,
+    Stderr,
+    /// What we say ourselves.
+    Flowctl,
+}
+
+impl Stream {
+    /// The name in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Stream::Stdout => "stdout",
+            Stream::Stderr => "stderr",
+            Stream::Flowctl => "flowctl",
+        }
+    }
+}
+
+/// The version of what follows: what servers and workers on other machines say to each other, as JSON over HTTP.
+pub const WIRE: u32 = 1;
+
+/// `POST /v1/workers`: a worker comes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Registration {
+    /// See [`WIRE`].
+    pub wire: u32,
+    /// Unique among workers; one of the same name that was there before is given up.
+    pub worker: String,
+    pub slots: usize,
+    pub labels: BTreeMap<String, String>,
+}
+
+/// How a worker is received.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Welcome {
+    /// How long it may be silent before what it does is given to others.
+    pub lease_ms: u64,
+}
+
+/// One try of one task in one run.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct AttemptId {
+    pub run_id: String,
+    pub task: String,
+    pub attempt: u32,
+}
+
+/// `POST /v1/workers/NAME/claim`: an [`Assignment`] without what all of its run share.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Handout {
+    pub run_id: String,
+    pub task: TaskId,
+    pub attempt: u32,
+    pub token: u64,
+    pub versions: BTreeMap<String, u64>,
+    pub force: bool,
+}
+
+/// `GET /v1/runs/ID/work`: what all attempts of a run share.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Work {
+    pub plan: Plan,
+    pub pins: Pins,
+}
+
+/// `POST /v1/workers/NAME/beat`: the worker lives, and does this.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Beat {
+    pub attempts: Vec<AttemptId>,
+}
+
+/// The answer to a beat: what is to stop.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Orders {
+    pub stop: Vec<AttemptId>,
+}
+
+/// `POST /v1/workers/NAME/report`: how an attempt ended.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Report {
+    #[serde(flatten)]
+    pub id: AttemptId,
+    pub ending: Ending,
 }

@@ -70,6 +70,7 @@ pub enum Command {
     Next(next::Args),
     Backfill(backfill::Args),
     Serve(serve::Args),
+    Worker(worker::Args),
     Cancel(cancel::Args),
     Retry(retry::Args),
     Schema(schema::Args),
@@ -89,7 +90,7 @@ pub fn main() -> Exit {
         }
     };
     // A server has nobody to show results to, so it says what it does.
-    let server = matches!(cli.command, Command::Serve(_));
+    let server = matches!(cli.command, Command::Serve(_) | Command::Worker(_));
     logging::init(cli.global.verbose.max(u8::from(server)));
     let cx = Context::new(cli.global);
     dispatch(&cli.command, &cx).unwrap_or_else(Error::report)
@@ -113,6 +114,7 @@ fn dispatch(command: &Command, cx: &Context) -> Result<Exit, Error> {
         Command::Next(args) => next::run(args, cx),
         Command::Backfill(args) => backfill::run(args, cx),
         Command::Serve(args) => serve::run(args, cx),
+        Command::Worker(args) => worker::run(args, cx),
         Command::Retry(args) => retry::run(args, cx),
         Command::Schema(args) => schema::run(args, cx),
         Command::Explain(args) => explain::run(args, cx),

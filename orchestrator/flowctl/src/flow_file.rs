@@ -37,7 +37,7 @@ pub struct Wanted {
     #[arg(long, value_name = "EXPR", allow_hyphen_values = true)]
     select: Option<String>,
     /// The instant the run stands for, `$logical_time` in SQL: `2013-01-31` or `2013-01-31T06:30:00Z`.
-    #[arg(long, value_name = "TIME", value_parser = crate::print::time::instant)]
+    #[arg(long, value_name = "TIME", value_parser = flow::schedule::instant)]
     at: Option<Time>,
 }
 

@@ -26,10 +26,14 @@ struct State {
     hungry: BTreeSet<String>,
     /// Whether workers go home with the last driver.
     one_run: bool,
+    /// How many workers have come so far.
+    joined: u64,
 }
 
 #[derive(Debug)]
 struct Worker {
+    /// Tells it from others of the same name.
+    id: u64,
     slots: usize,
     /// `None`: it does whatever there is, as the only worker of a `flowctl run`.
     labels: Option<Labels>,
@@ -51,6 +55,12 @@ pub(crate) enum Message {
     Report(Report),
     /// There is room again.
     Room,
+    /// An attempt is given up that its worker does not know of.
+    AttemptLost {
+        task: String,
+        attempt: u32,
+        reason: String,
+    },
     /// The worker went away, with everything it was doing.
     WorkerLost {
         worker: String,
@@ -91,6 +101,7 @@ pub struct Desk {
 pub struct Slots {
     hall: Hall,
     worker: String,
+    id: u64,
     offers: tokio::sync::Mutex<mpsc::UnboundedReceiver<Offer>>,
 }
 
@@ -125,9 +136,19 @@ impl Hall {
         if state.workers.contains_key(worker) {
             state.lose(worker, "a worker of the same name took its place");
         }
-        state.workers.insert(worker.to_owned(), Worker { slots, labels, busy: 0, offers: sender });
+        state.joined += 1;
+        let id = state.joined;
+        state.workers.insert(worker.to_owned(), Worker { id, slots, labels, busy: 0, offers: sender });
         state.wake_hungry();
-        Slots { hall: self.clone(), worker: worker.to_owned(), offers: tokio::sync::Mutex::new(offers) }
+        Slots { hall: self.clone(), worker: worker.to_owned(), id, offers: tokio::sync::Mutex::new(offers) }
+    }
+
+    /// An attempt is given up.
+    pub(crate) fn lose_attempt(&self, run_id: &str, task: &str, attempt: u32, reason: &str) {
+        if let Some(driver) = self.state().drivers.get(run_id) {
+            let (task, reason) = (task.to_owned(), reason.to_owned());
+            let _left = driver.send(Message::AttemptLost { task, attempt, reason });
+        }
     }
 
     /// Everybody goes home: claims answer `None` from now on.
@@ -250,6 +271,9 @@ impl Slots {
 
 impl Drop for Slots {
     fn drop(&mut self) {
-        self.hall.state().lose(&self.worker, "it ended");
+        let mut state = self.hall.state();
+        if state.workers.get(&self.worker).is_some_and(|worker| worker.id == self.id) {
+            state.lose(&self.worker, "it went away");
+        }
     }
 }

@@ -4,11 +4,13 @@
 //! and of what the core proposes, records them in one append, and only then lets anything outside know.
 
 pub mod abandoned;
+mod api;
 pub mod clock;
 pub mod driver;
 mod error;
 pub mod hall;
 mod journal;
+mod remotes;
 pub mod service;
 
 pub use clock::Clock;

@@ -4,6 +4,7 @@
 //! by an [`Execute`] within its timeout, and reports how it ended. What happens inside an attempt, a
 //! panic included, never costs a slot.
 
+mod http;
 mod log;
 mod slot;
 
@@ -15,7 +16,9 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-pub use log::{Line, Log, Stream};
+pub use flow::wire::{Line, Stream};
+pub use http::Remote;
+pub use log::Log;
 
 /// What runs an attempt, whatever its kind.
 #[async_trait]

@@ -3,44 +3,9 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use flow::wire::Assignment;
-use serde::{Deserialize, Serialize};
+use flow::wire::{Assignment, Line, Stream};
 
 use crate::Link;
-
-/// A line of an attempt's log.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Line {
-    pub run_id: String,
-    pub task: String,
-    pub attempt: u32,
-    /// Milliseconds since the epoch.
-    pub at: flow::Time,
-    pub stream: Stream,
-    /// Without the end of the line.
-    pub text: String,
-}
-
-/// Where a line comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Stream {
-    Stdout,
-    Stderr,
-    /// What we say ourselves.
-    Flowctl,
-}
-
-impl Stream {
-    /// The name in JSON.
-    pub fn name(self) -> &'static str {
-        match self {
-            Stream::Stdout => "stdout",
-            Stream::Stderr => "stderr",
-            Stream::Flowctl => "flowctl",
-        }
-    }
-}
 
 /// The log of one attempt.
 #[derive(Clone)]

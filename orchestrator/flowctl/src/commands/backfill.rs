@@ -36,10 +36,10 @@ pub struct Args {
     /// A flow file with a `[schedule]`.
     flow: PathBuf,
     /// The first logical time that counts: `2024-01-01` or `2024-01-01T06:00:00Z`.
-    #[arg(long, value_name = "TIME", value_parser = time::instant)]
+    #[arg(long, value_name = "TIME", value_parser = flow::schedule::instant)]
     from: Time,
     /// The last one; a date means to the end of that day.
-    #[arg(long, value_name = "TIME", value_parser = time::until)]
+    #[arg(long, value_name = "TIME", value_parser = flow::schedule::until)]
     to: Time,
     /// A parameter of the flow; may be given many times.
     #[arg(short, long = "param", value_name = "NAME=VALUE", value_parser = crate::flow_file::pair)]

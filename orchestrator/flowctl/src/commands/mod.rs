@@ -22,6 +22,7 @@ pub mod schema;
 pub mod serve;
 pub mod show;
 pub mod why;
+pub mod worker;
 
 use flow::lineage::Subtype;
 use flow::name;

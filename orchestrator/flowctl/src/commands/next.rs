@@ -20,7 +20,7 @@ pub struct Args {
     /// A flow file with a `[schedule]`.
     flow: PathBuf,
     /// Show times at or after this one instead of now: `2024-03-10` or `2024-03-10T06:30:00Z`.
-    #[arg(long, value_name = "TIME", value_parser = time::instant)]
+    #[arg(long, value_name = "TIME", value_parser = flow::schedule::instant)]
     from: Option<Time>,
     /// How many times to show.
     #[arg(short, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100_000))]

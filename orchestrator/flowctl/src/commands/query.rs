@@ -77,7 +77,7 @@ fn stdin() -> Result<String, Error> {
 async fn points(cx: &Context, engine: &Engine, texts: &[String]) -> Result<Vec<At>, Error> {
     let mut points = vec![];
     for text in texts {
-        points.push(match (text.split_once('='), time::instant(text)) {
+        points.push(match (text.split_once('='), flow::schedule::instant(text)) {
             (Some((dataset, version)), _) => version_of(engine, dataset, version).await?,
             (None, Ok(at)) => At::Time(i64::try_from(at).unwrap_or(i64::MAX)),
             (None, Err(_)) => run_of(&cx.store_with_runs().await?, text).await?,

@@ -1,3 +1,4 @@
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -5,6 +6,7 @@ use std::time::Duration;
 use server::Hall;
 use server::hall::Labels;
 use server::service::{self, Setup};
+use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 
 use crate::compiler::Compiler;
@@ -25,6 +27,12 @@ pub struct Args {
     /// Flow files, or folders with flow files.
     #[arg(value_name = "FLOWS", default_value = ".")]
     flows: Vec<PathBuf>,
+    /// Where the HTTP interface is; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7300")]
+    listen: SocketAddr,
+    /// Listen beyond this machine although whoever reaches the address may do everything.
+    #[arg(long)]
+    insecure: bool,
     /// How long tasks may take to end after the first signal, such as `30s`; then they are left to the next server.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = flow::duration::parse)]
     grace: u64,
@@ -37,6 +45,7 @@ pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
 
 async fn serve(args: &Args, cx: &Context, cores: Handle) -> Result<(), Error> {
     let settings = cx.settings()?;
+    let listener = listen(args).await?;
     local::ready(settings)?;
     let engine = cx.engine_to_work()?;
     let store = Arc::new(local::open_to_write(cx).await?);
@@ -53,5 +62,23 @@ async fn serve(args: &Args, cx: &Context, cores: Handle) -> Result<(), Error> {
         print::note("nothing new starts; waiting for what is running");
         workshop.close(grace).await;
     };
-    Ok(service::serve(Setup { store, hall, compile, name }, stop, drained).await?)
+    Ok(service::serve(Setup { store, hall, compile, name, listener }, stop, drained).await?)
+}
+
+async fn listen(args: &Args) -> Result<TcpListener, Error> {
+    let address = args.listen;
+    if !address.ip().is_loopback() && !args.insecure {
+        return Err(Error::usage(format!("{address} can be reached from elsewhere, and anybody could run anything"))
+            .hint(
+                "listen on 127.0.0.1 behind a proxy that asks who is there, or say --insecure in a network you trust",
+            ));
+    }
+    let told = |error: std::io::Error| {
+        Error::new(Exit::Unreachable, format!("failed to listen on {address}: {error}"))
+            .hint("`--listen 127.0.0.1:PORT` takes another port, port 0 a free one")
+    };
+    let listener = TcpListener::bind(address).await.map_err(told)?;
+    let address = listener.local_addr().map_err(told)?;
+    print::note(&format!("listening on http://{address}"));
+    Ok(listener)
 }

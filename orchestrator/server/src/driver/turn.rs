@@ -175,6 +175,9 @@ impl Driver<'_> {
             Message::Report(report) => self.inbox.push_back(Fact::Report(report)),
             // To look again is all that there is to do.
             Message::Room => {}
+            Message::AttemptLost { task, attempt, reason } => {
+                self.inbox.push_back(Fact::Own(Event::TaskLost { task, attempt, reason }));
+            }
             Message::WorkerLost { worker, reason } => self.worker_lost(&worker, &reason),
         }
     }

@@ -24,7 +24,7 @@ struct Seen {
 }
 
 /// A flow that compiled.
-pub(super) struct Flow {
+pub(crate) struct Flow {
     pub file: PathBuf,
     pub text: String,
     pub name: String,

@@ -19,11 +19,13 @@ use flow::plan::Plan;
 use flow::schedule::Schedule;
 use flow::wire::Pins;
 use store::Store;
+use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
-use crate::{Clock, Error, Hall};
-use flows::Flows;
+use crate::remotes::Remotes;
+use crate::{Clock, Error, Hall, api};
+use flows::{Flow, Flows};
 
 /// How long a service may be silent before others take its runs over.
 const LEASE_MS: Time = 3_000;
@@ -78,15 +80,18 @@ pub struct Setup {
     pub compile: Arc<dyn Compile>,
     /// Unique among all services, ever.
     pub name: String,
+    /// Where the HTTP interface is.
+    pub listener: TcpListener,
 }
 
 /// What its parts share.
-struct Service {
-    store: Arc<Store>,
+pub(crate) struct Service {
+    pub(crate) store: Arc<Store>,
     hall: Hall,
+    pub(crate) remotes: Remotes,
     compile: Arc<dyn Compile>,
     name: String,
-    clock: Clock,
+    pub(crate) clock: Clock,
     up_since: Time,
     flows: Flows,
     /// A run may wait for a driver.
@@ -102,13 +107,14 @@ pub async fn serve(
     mut stop: watch::Receiver<bool>,
     drained: impl Future<Output = ()>,
 ) -> Result<(), Error> {
-    let Setup { store, hall, compile, name } = setup;
+    let Setup { store, hall, compile, name, listener } = setup;
     store.serve(&name, LEASE_MS).await?;
     tracing::info!("{name} serves {}", store.place());
     let clock = Clock::system();
     let up_since = clock.now();
     let flows = Flows::default();
-    let service = Arc::new(Service { store, hall, compile, name, clock, up_since, flows, new_runs: Notify::new() });
+    let (remotes, new_runs) = (Remotes::new(hall.clone()), Notify::new());
+    let service = Arc::new(Service { store, hall, remotes, compile, name, clock, up_since, flows, new_runs });
     service.look_at_flows().await;
     let mut parts = JoinSet::new();
     parts.spawn(service.clone().keep_looking_at_flows());
@@ -117,6 +123,7 @@ pub async fn serve(
     drives.spawn(service.clone().keep_driving());
     let mut presence = JoinSet::new();
     presence.spawn(service.clone().stay());
+    presence.spawn(service.clone().listen(listener));
     // A sender that is gone can say no more.
     let _ = stop.wait_for(|stop| *stop).await;
     parts.shutdown().await;
@@ -128,6 +135,25 @@ pub async fn serve(
 }
 
 impl Service {
+    async fn listen(self: Arc<Self>, listener: TcpListener) {
+        let watching = self.clone();
+        let serving = axum::serve(listener, api::router(self));
+        tokio::select! {
+            served = serving => tracing::error!("the HTTP interface has ended: {served:?}"),
+            () = watching.remotes.keep_watch() => {}
+        }
+    }
+
+    /// The flow called `name`.
+    pub(crate) fn flow(&self, name: &str) -> Option<Arc<Flow>> {
+        self.flows.all().into_iter().find(|flow| flow.name == name)
+    }
+
+    /// Every flow that is in force.
+    pub(crate) fn known_flows(&self) -> Vec<Arc<Flow>> {
+        self.flows.all()
+    }
+
     /// Keeps saying that this service is there.
     async fn stay(self: Arc<Self>) {
         loop {

@@ -22,7 +22,7 @@ const TAKE_MAX: u64 = 100;
 
 impl Service {
     /// Makes a run, to be driven by whoever takes it. Answers its id, or that of the scheduled run for the same time.
-    pub(super) async fn make(&self, flow: &Flow, order: &Order, origin: Origin) -> Result<String, String> {
+    pub(crate) async fn make(&self, flow: &Flow, order: &Order, origin: Origin) -> Result<String, String> {
         let plan = self.compile.plan(&flow.file, &flow.text, order).await?;
         let pins = self.compile.pin(&plan).await?;
         let run_id = uuid::Uuid::now_v7().to_string();

@@ -1,0 +1,68 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::time::timeout;
+use worker::Remote;
+
+use crate::context::Context;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::flow_file::pair;
+use crate::{interrupt, local};
+
+/// Work for a server, from any machine that reaches its lake.
+///
+/// Takes tasks whose `requires` fit the labels, for as long as this process lives; a server that is away is waited
+/// for. The first Ctrl-C or SIGTERM takes no more work and waits for what is running, the second ends the process at
+/// once: what it did is done again elsewhere.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  flowctl worker --server http://10.0.0.5:7300 --slots 8 --labels gpu=no,zone=a")]
+pub struct Args {
+    /// The server's address.
+    #[arg(long, value_name = "URL", env = "FLOWCTL_SERVER", hide_env = true)]
+    server: String,
+    /// What this worker has, for tasks that require it.
+    #[arg(long, value_name = "NAME=VALUE", value_delimiter = ',', value_parser = pair)]
+    labels: Vec<(String, String)>,
+    /// Its name, unique among workers. Default: the host's name and the process.
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// How long tasks may take to end after the first signal; then they are left to others.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = flow::duration::parse)]
+    grace: u64,
+}
+
+pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
+    cx.block_on_deciding(async |cores| work(args, cx, cores).await)?;
+    Ok(Exit::Done)
+}
+
+async fn work(args: &Args, cx: &Context, cores: Handle) -> Result<(), Error> {
+    let settings = cx.settings()?;
+    local::ready(settings)?;
+    let engine = cx.engine_to_work()?;
+    let executor = Arc::new(tasks::Executor::new(engine, local::folders(settings)));
+    let labels: BTreeMap<String, String> = args.labels.iter().cloned().collect();
+    let name = args.name.clone().unwrap_or_else(default_name);
+    let remote = Arc::new(Remote::new(&args.server, name, settings.slots, labels).map_err(Error::usage)?);
+    let mut stop = interrupt::listen_to_stop()?;
+    let beating = remote.clone();
+    let beat = tokio::spawn(async move { beating.beat().await });
+    let mut working = tokio::spawn(worker::serve(remote.clone(), executor, settings.slots, cores));
+    // Fails only if nobody can say stop any more.
+    let _ = stop.wait_for(|stop| *stop).await;
+    tracing::info!("no more work is taken; waiting for what is running");
+    remote.close();
+    let _ = timeout(Duration::from_millis(args.grace), &mut working).await;
+    working.abort();
+    beat.abort();
+    remote.leave().await;
+    Ok(())
+}
+
+fn default_name() -> String {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    format!("{host}:{}", std::process::id())
+}

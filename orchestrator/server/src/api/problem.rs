@@ -1,0 +1,57 @@
+//! Errors as RFC 9457 tells them: `application/problem+json`.
+
+use axum::Json;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+use store::Kind;
+
+/// Why a request has no other answer.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    status: StatusCode,
+    detail: String,
+    hint: Option<String>,
+}
+
+impl Problem {
+    pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Problem { status, detail: detail.into(), hint: None }
+    }
+
+    /// The body or a parameter is wrong.
+    pub fn bad(detail: impl Into<String>) -> Self {
+        Problem::new(StatusCode::BAD_REQUEST, detail)
+    }
+
+    pub fn not_found(detail: impl Into<String>) -> Self {
+        Problem::new(StatusCode::NOT_FOUND, detail)
+    }
+}
+
+impl From<store::Error> for Problem {
+    fn from(error: store::Error) -> Self {
+        let status = match error.kind {
+            Kind::NotFound => StatusCode::NOT_FOUND,
+            Kind::Refused | Kind::Conflict => StatusCode::CONFLICT,
+            _ => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Problem { status, detail: format!("failed to {error}"), hint: error.hint }
+    }
+}
+
+impl From<crate::remotes::Unknown> for Problem {
+    fn from(_: crate::remotes::Unknown) -> Self {
+        Problem::new(StatusCode::GONE, "this server does not know the worker, or has given it up; register again")
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let title = self.status.canonical_reason().unwrap_or("Problem");
+        let body = json!({
+            "type": "about:blank", "title": title, "status": self.status.as_u16(), "detail": self.detail, "hint": self.hint
+        });
+        (self.status, [(header::CONTENT_TYPE, "application/problem+json")], Json(body)).into_response()
+    }
+}

@@ -1,0 +1,279 @@
+//! The tie to a server on another machine: JSON over HTTP, tried again for as long as it takes.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use flow::wire::{
+    Assignment, AttemptId, Beat, Ending, Handout, Line, Orders, Registration, Report, WIRE, Welcome, Work,
+};
+use reqwest::{Client, Response, StatusCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::watch;
+
+use crate::{Claim, Link};
+
+/// How long a claim may wait at the server.
+const CLAIM_WAIT: Duration = Duration::from_secs(20);
+/// How long any other request may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Pauses between tries grow from the first to the last.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// How often a worker says that it is there, until the server tells.
+const BEAT_FIRST: Duration = Duration::from_secs(1);
+/// How many runs' plans are kept.
+const WORKS_MAX: usize = 16;
+
+/// A worker's tie to a server.
+pub struct Remote {
+    client: Client,
+    /// Ends without a slash.
+    base: String,
+    registration: Registration,
+    state: Mutex<State>,
+    closing: watch::Sender<bool>,
+    /// Of two slots that find the worker unknown, one registers it.
+    registering: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The means to stop each attempt that runs here.
+    running: HashMap<AttemptId, watch::Sender<bool>>,
+    works: BTreeMap<String, Arc<Shared>>,
+    lease: Option<Duration>,
+    /// Grows with every registration.
+    generation: u64,
+}
+
+struct Shared {
+    plan: Arc<flow::plan::Plan>,
+    pins: Arc<flow::wire::Pins>,
+}
+
+/// Why a request has no answer.
+enum Failed {
+    /// The server does not know this worker (any more).
+    Unknown,
+    /// It said no, and will again.
+    Refused(String),
+    /// It could not be reached, or has troubles of its own.
+    Away(String),
+}
+
+impl Remote {
+    /// A worker called `name` for the server at `base`, an `http://` URL.
+    ///
+    /// # Errors
+    /// What is wrong with the URL, or with this machine's network.
+    pub fn new(base: &str, name: String, slots: usize, labels: BTreeMap<String, String>) -> Result<Self, String> {
+        let base = base.trim_end_matches('/').to_owned();
+        if !base.starts_with("http://") {
+            return Err(format!("`{base}` is not the URL of a server, such as http://127.0.0.1:7300"));
+        }
+        let client =
+            Client::builder().no_proxy().connect_timeout(PATIENCE).build().map_err(|error| error.to_string())?;
+        let registration = Registration { wire: WIRE, worker: name, slots, labels };
+        let (closing, _) = watch::channel(false);
+        Ok(Remote { client, base, registration, state: Mutex::default(), closing, registering: Default::default() })
+    }
+
+    /// Takes no more work.
+    pub fn close(&self) {
+        self.closing.send_replace(true);
+    }
+
+    /// Says goodbye: what still runs here is given to others.
+    pub async fn leave(&self) {
+        let _ = self.post::<_, serde_json::Value>("leave", &serde_json::json!({}), PATIENCE).await;
+    }
+
+    /// Keeps saying that this worker is there, and stops what it is told to. Ends when it is dropped.
+    pub async fn beat(&self) {
+        loop {
+            let attempts: Vec<AttemptId> = self.state().running.keys().cloned().collect();
+            match self.post::<_, Orders>("beat", &Beat { attempts }, PATIENCE).await {
+                Ok(Some(orders)) => self.stop(&orders.stop),
+                Ok(None) => {}
+                Err(Failed::Unknown) => _ = self.register().await,
+                Err(Failed::Refused(error) | Failed::Away(error)) => tracing::warn!("{error}"),
+            }
+            let lease = self.state().lease;
+            tokio::time::sleep(lease.map_or(BEAT_FIRST, |lease| lease / 4)).await;
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn stop(&self, attempts: &[AttemptId]) {
+        let state = self.state();
+        for stop in attempts.iter().filter_map(|id| state.running.get(id)) {
+            stop.send_replace(true);
+        }
+    }
+
+    /// Makes this worker known. What it was doing before is not its business any more.
+    async fn register(&self) -> Result<(), Failed> {
+        let before = self.state().generation;
+        let _one_at_a_time = self.registering.lock().await;
+        if self.state().generation != before {
+            return Ok(());
+        }
+        let url = format!("{}/v1/workers", self.base);
+        let response = self.client.post(url).timeout(PATIENCE).json(&self.registration).send().await;
+        let welcome: Option<Welcome> = self.read(response).await?;
+        let mut state = self.state();
+        state.generation += 1;
+        state.lease = welcome.map(|welcome| Duration::from_millis(welcome.lease_ms));
+        for stop in state.running.values() {
+            stop.send_replace(true);
+        }
+        tracing::info!("registered at {} with {} slots", self.base, self.registration.slots);
+        Ok(())
+    }
+
+    /// `None`: the server had nothing to say.
+    async fn post<Q: Serialize, A: DeserializeOwned>(
+        &self,
+        what: &str,
+        body: &Q,
+        patience: Duration,
+    ) -> Result<Option<A>, Failed> {
+        let url = format!("{}/v1/workers/{}/{what}", self.base, self.registration.worker);
+        self.read(self.client.post(url).timeout(patience).json(body).send().await).await
+    }
+
+    async fn read<A: DeserializeOwned>(&self, response: reqwest::Result<Response>) -> Result<Option<A>, Failed> {
+        let away = |error: reqwest::Error| {
+            let why = std::error::Error::source(&error).map(|why| format!(": {why}")).unwrap_or_default();
+            Failed::Away(format!("{} does not answer: {}{why}", self.base, error.without_url()))
+        };
+        let response = response.map_err(away)?;
+        match response.status() {
+            StatusCode::NO_CONTENT => Ok(None),
+            status if status.is_success() => response.json().await.map(Some).map_err(away),
+            StatusCode::GONE => Err(Failed::Unknown),
+            status => {
+                let said: serde_json::Value = response.json().await.unwrap_or_default();
+                let error = format!("{} says {status}: {}", self.base, said["detail"].as_str().unwrap_or_default());
+                Err(if status.is_client_error() { Failed::Refused(error) } else { Failed::Away(error) })
+            }
+        }
+    }
+
+    async fn try_claim(&self) -> Result<Option<Claim>, Failed> {
+        if self.state().lease.is_none() {
+            self.register().await?;
+        }
+        let wait = serde_json::json!({ "wait_ms": CLAIM_WAIT.as_millis() as u64 });
+        let Some(handout) = self.post::<_, Handout>("claim", &wait, CLAIM_WAIT + PATIENCE).await? else {
+            return Ok(None);
+        };
+        let (stop, stopped) = watch::channel(false);
+        let work = self.work(&handout.run_id).await?;
+        let Some(task) = work.plan.tasks.get(handout.task) else {
+            return Err(Failed::Refused(format!("run {} has no task number {}", handout.run_id, handout.task)));
+        };
+        let (run_id, attempt) = (handout.run_id.clone(), handout.attempt);
+        self.state().running.insert(AttemptId { run_id, task: task.name.clone(), attempt }, stop);
+        let assignment = Assignment {
+            run_id: handout.run_id,
+            plan: work.plan.clone(),
+            pins: work.pins.clone(),
+            task: handout.task,
+            attempt,
+            token: handout.token,
+            versions: handout.versions,
+            force: handout.force,
+        };
+        Ok(Some(Claim { assignment, stop: stopped }))
+    }
+
+    async fn work(&self, run_id: &str) -> Result<Arc<Shared>, Failed> {
+        if let Some(work) = self.state().works.get(run_id) {
+            return Ok(work.clone());
+        }
+        let url = format!("{}/v1/runs/{run_id}/work", self.base);
+        let work: Option<Work> = self.read(self.client.get(url).timeout(PATIENCE).send().await).await?;
+        let work = work.ok_or_else(|| Failed::Refused(format!("{} has no plan of run {run_id}", self.base)))?;
+        let shared = Arc::new(Shared { plan: Arc::new(work.plan), pins: Arc::new(work.pins) });
+        let works = &mut self.state().works;
+        // Ids begin with the time, so the first is the oldest.
+        while works.len() >= WORKS_MAX {
+            works.pop_first();
+        }
+        works.insert(run_id.to_owned(), shared.clone());
+        Ok(shared)
+    }
+}
+
+/// Pauses that grow, up to a limit.
+struct Pauses(Duration);
+
+impl Pauses {
+    async fn next(&mut self) {
+        tokio::time::sleep(self.0).await;
+        self.0 = (self.0 * 2).min(PAUSE_MAX);
+    }
+}
+
+#[async_trait]
+impl Link for Remote {
+    async fn claim(&self) -> Option<Claim> {
+        let mut closing = self.closing.subscribe();
+        let mut pauses = Pauses(PAUSE_MIN);
+        loop {
+            let claimed = tokio::select! {
+                biased;
+                _ = closing.wait_for(|closing| *closing) => return None,
+                claimed = self.try_claim() => claimed,
+            };
+            match claimed {
+                Ok(Some(claim)) => return Some(claim),
+                Ok(None) => pauses = Pauses(PAUSE_MIN),
+                Err(Failed::Unknown) => self.state().lease = None,
+                Err(Failed::Refused(error) | Failed::Away(error)) => {
+                    tracing::warn!("{error}; trying again");
+                    pauses.next().await;
+                }
+            }
+        }
+    }
+
+    async fn report(&self, run_id: &str, task: &str, attempt: u32, ending: Ending) {
+        let id = AttemptId { run_id: run_id.to_owned(), task: task.to_owned(), attempt };
+        let report = Report { id: id.clone(), ending };
+        let mut pauses = Pauses(PAUSE_MIN);
+        loop {
+            match self.post::<_, serde_json::Value>("report", &report, PATIENCE).await {
+                // A server that does not know the worker has given the attempt to somebody else.
+                Ok(_) | Err(Failed::Unknown) => break,
+                Err(Failed::Refused(error)) => {
+                    tracing::error!("the report on `{task}` of run {run_id} is lost: {error}");
+                    break;
+                }
+                Err(Failed::Away(error)) => {
+                    tracing::warn!("{error}; trying again to report on `{task}`");
+                    pauses.next().await;
+                }
+            }
+        }
+        self.state().running.remove(&id);
+    }
+
+    async fn log(&self, lines: Vec<Line>) {
+        let mut pauses = Pauses(PAUSE_MIN);
+        for _ in 0..3 {
+            match self.post::<_, serde_json::Value>("log", &lines, PATIENCE).await {
+                Err(Failed::Away(_)) => pauses.next().await,
+                Ok(_) | Err(_) => return,
+            }
+        }
+        tracing::warn!("{} lines of log are lost: {} does not answer", lines.len(), self.base);
+    }
+}
