@@ -48,7 +48,7 @@ impl Run {
                 plain("queued", "the run has not started".to_owned(), self.created_at)
             }
             TaskState::Waiting => self.waiting(id),
-            TaskState::Ready => plain("slot", "ready; waits for a free slot".to_owned(), self.ready_since(id)),
+            TaskState::Ready => plain("slot", self.wants_slot(id), self.ready_since(id)),
             TaskState::Retrying => plain("retry", self.retry(id), self.tasks[id].attempt_at),
             TaskState::Running => plain("running", self.running_for(id), self.tasks[id].attempt_at),
             TaskState::Succeeded => self.succeeded(id),
@@ -58,6 +58,15 @@ impl Run {
                 let by = self.cancelled_by.as_deref().unwrap_or("somebody");
                 plain("cancelled", format!("the run was cancelled by {by}"), task.finished_at)
             }
+        }
+    }
+
+    fn wants_slot(&self, id: TaskId) -> String {
+        let requires = &self.plan.tasks[id].requires;
+        let labels: Vec<String> = requires.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        match labels.is_empty() {
+            true => "ready; waits for a free slot".to_owned(),
+            false => format!("ready; waits for a free slot of a worker with {}", labels.join(" and ")),
         }
     }
 

@@ -18,7 +18,7 @@ use flow::Time;
 use flow::plan::Plan;
 use flow::schedule::Schedule;
 use flow::wire::Pins;
-use store::Store;
+use store::{Kind, Store};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -90,7 +90,7 @@ pub(crate) struct Service {
     hall: Hall,
     pub(crate) remotes: Remotes,
     compile: Arc<dyn Compile>,
-    name: String,
+    pub(crate) name: String,
     pub(crate) clock: Clock,
     up_since: Time,
     flows: Flows,
@@ -108,7 +108,7 @@ pub async fn serve(
     drained: impl Future<Output = ()>,
 ) -> Result<(), Error> {
     let Setup { store, hall, compile, name, listener } = setup;
-    store.serve(&name, LEASE_MS).await?;
+    enter(&store, &name).await?;
     tracing::info!("{name} serves {}", store.place());
     let clock = Clock::system();
     let up_since = clock.now();
@@ -132,6 +132,20 @@ pub async fn serve(
     presence.shutdown().await;
     service.store.leave(&service.name).await?;
     Ok(())
+}
+
+/// Says that this service is there. One that died without a word is believed to be there for a lease.
+async fn enter(store: &Store, name: &str) -> Result<(), Error> {
+    let patience = tokio::time::Instant::now() + Duration::from_millis(LEASE_MS * 4 / 3);
+    loop {
+        match store.serve(name, LEASE_MS).await {
+            Err(error) if error.kind == Kind::Refused && tokio::time::Instant::now() < patience => {
+                tracing::debug!("failed to {error}; it may be gone");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            entered => return Ok(entered?),
+        }
+    }
 }
 
 impl Service {

@@ -1,0 +1,199 @@
+//! Servers and workers as real processes, on a store of their own.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tests::flowctl;
+
+pub struct World {
+    folder: tempfile::TempDir,
+    /// The URL of a PostgreSQL; `None`: SQLite in the folder.
+    postgres: Option<String>,
+}
+
+/// A process that is killed when it is dropped.
+pub struct Process {
+    child: Child,
+    /// The server's address.
+    pub address: String,
+}
+
+impl World {
+    pub fn sqlite() -> World {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("flows")).unwrap();
+        World { folder, postgres: None }
+    }
+
+    pub fn postgres() -> Option<World> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let Ok(url) = std::env::var("FLOWCTL_TEST_POSTGRES") else {
+            assert!(std::env::var_os("CI").is_none(), "FLOWCTL_TEST_POSTGRES is not set; run tests/with-postgres");
+            eprintln!("NOT RUN on PostgreSQL: run the tests through tests/with-postgres");
+            return None;
+        };
+        let schema = format!("s{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let mut psql = Command::new("psql");
+        assert!(psql.args(["-q", "-c", &format!("create schema {schema}"), &url]).status().unwrap().success());
+        let mark = if url.contains('?') { '&' } else { '?' };
+        let postgres = Some(format!("{url}{mark}options[search_path]={schema}"));
+        Some(World { postgres, ..World::sqlite() })
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn flow(&self, name: &str, text: &str) {
+        fs::write(self.path("flows").join(format!("{name}.toml")), format!("name = \"{name}\"\n{text}")).unwrap();
+    }
+
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = flowctl(self.folder.path());
+        command.args(args);
+        if let Some(url) = &self.postgres {
+            command.env("FLOWCTL_STORE", url);
+        }
+        command
+    }
+
+    /// What a command prints as JSON.
+    pub fn json(&self, args: &[&str]) -> Value {
+        let output = self.command(args).arg("--json").output().unwrap();
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{args:?}: {error}: {output:?}"))
+    }
+
+    /// The rows of a query as CSV without its header.
+    pub fn rows(&self, sql: &str) -> String {
+        let output = self.command(&["query", sql, "--format", "csv"]).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().lines().skip(1).collect::<Vec<_>>().join("\n")
+    }
+
+    pub fn serve(&self, args: &[&str]) -> Process {
+        let mut child = self
+            .command(&["serve", "flows", "--listen", "127.0.0.1:0"])
+            .args(args)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+        let address =
+            lines.find_map(|line| Some(line.strip_prefix("listening on http://")?.to_owned())).expect("it listens");
+        let log = self.path(&format!("serve-{}.log", child.id()));
+        std::thread::spawn(move || copy(lines, &log));
+        Process { child, address }
+    }
+
+    pub fn worker(&self, server: &Process, args: &[&str]) -> Process {
+        let url = format!("http://{}", server.address);
+        let mut command = self.command(&["worker", "--server", &url]);
+        let log = fs::File::create(self.path(&format!("worker-{}.log", args.join("_")))).unwrap();
+        let child = command.args(args).stderr(log).spawn().unwrap();
+        Process { child, address: server.address.clone() }
+    }
+
+    /// Asks for a run through the API. Answers its id.
+    pub fn submit(&self, server: &Process, body: &str) -> String {
+        let (status, answer) = server.post("/v1/runs", body);
+        assert_eq!(status, 201, "{answer}");
+        answer["run_id"].as_str().unwrap().to_owned()
+    }
+
+    pub fn show(&self, run: &str) -> Value {
+        self.json(&["show", run])
+    }
+
+    pub fn state(&self, run: &str) -> String {
+        self.show(run)["state"].as_str().unwrap().to_owned()
+    }
+
+    pub fn task(&self, run: &str, task: &str) -> Value {
+        let show = self.show(run);
+        let tasks = show["tasks"].as_array().unwrap();
+        tasks.iter().find(|it| it["name"] == task).unwrap_or_else(|| panic!("{show}")).clone()
+    }
+
+    /// Waits until the run is over, and answers how it ended.
+    pub fn ended(&self, run: &str, within: Duration) -> Value {
+        until(&format!("the end of {run}"), within, || !["queued", "running"].contains(&self.state(run).as_str()));
+        self.show(run)
+    }
+
+    /// Nothing is wrong with store and lake.
+    pub fn is_sound(&self) {
+        let output = self.command(&["fsck"]).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
+
+    /// A file appears when a task has begun.
+    pub fn wait_for(&self, name: &str) {
+        until(name, Duration::from_secs(60), || self.path(name).exists());
+    }
+}
+
+impl Process {
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    pub fn wait(mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
+    }
+
+    pub fn get(&self, path: &str) -> (u16, Value) {
+        self.request("GET", path, "")
+    }
+
+    pub fn post(&self, path: &str, body: &str) -> (u16, Value) {
+        self.request("POST", path, body)
+    }
+
+    pub fn request(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            self.address,
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        // A server that has heard enough answers and hangs up.
+        let _ = stream.write_all(body.as_bytes());
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer);
+        let status =
+            answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_else(|| panic!("{answer}"));
+        let body = answer.split_once("\r\n\r\n").map(|(_, body)| body).unwrap_or_default();
+        (status, serde_json::from_str(body).unwrap_or(Value::Null))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn copy(lines: impl Iterator<Item = String>, log: &Path) {
+    let mut file = fs::File::create(log).unwrap();
+    for line in lines {
+        let _ = writeln!(file, "{line}");
+    }
+}
+
+/// Polls until `check` holds.
+pub fn until(what: &str, within: Duration, mut check: impl FnMut() -> bool) {
+    let deadline = Instant::now() + within;
+    while !check() {
+        assert!(Instant::now() < deadline, "{what} did not happen within {within:?}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
