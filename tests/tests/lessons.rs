@@ -30,4 +30,5 @@ lessons! {
     commands: "05-commands",
     lineage: "06-lineage",
     formats: "07-formats",
+    schedules: "08-schedules",
 }

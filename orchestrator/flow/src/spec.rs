@@ -115,7 +115,7 @@ pub enum Overlap {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Catchup {
-    /// None of them.
+    /// None of them. What came up within a minute before the service did still counts as in time.
     None,
     /// Only the last one.
     #[default]

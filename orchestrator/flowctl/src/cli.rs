@@ -89,9 +89,8 @@ pub fn main() -> Exit {
             return if error.exit_code() == 0 { Exit::Done } else { Exit::Usage };
         }
     };
-    // A server has nobody to show results to, so it says what it does.
     let server = matches!(cli.command, Command::Serve(_) | Command::Worker(_));
-    logging::init(cli.global.verbose.max(u8::from(server)));
+    logging::init(cli.global.verbose, server);
     let cx = Context::new(cli.global);
     dispatch(&cli.command, &cx).unwrap_or_else(Error::report)
 }

@@ -25,6 +25,8 @@ pub struct Compiler {
     pub cores: Handle,
     /// Flow files, and folders of them.
     pub paths: Vec<PathBuf>,
+    /// Where attempts work.
+    pub scratch: PathBuf,
 }
 
 /// What is asked of the compiler, owned, so that it can go to another thread.
@@ -58,7 +60,9 @@ impl Compiler {
 #[async_trait]
 impl Compile for Compiler {
     fn files(&self) -> Result<Vec<PathBuf>, String> {
-        flow_file::files(&self.paths).map_err(Error::message)
+        let there = self.paths.iter().filter(|path| path.exists());
+        let files: Result<Vec<_>, Error> = there.map(|path| flow_file::at(path)).collect();
+        files.map(|files| files.concat()).map_err(Error::message)
     }
 
     async fn load(&self, file: &Path, text: &str) -> Result<Loaded, String> {
@@ -78,6 +82,12 @@ impl Compile for Compiler {
 
     async fn pin(&self, plan: &Plan) -> Result<Pins, String> {
         local::pin(&self.engine, plan, Some(&self.store)).await.map_err(Error::message)
+    }
+
+    async fn end_leftovers(&self, run_id: &str) {
+        if let Err(error) = tasks::command::end_leftovers(&self.scratch, run_id, local::LEFTOVERS_GRACE).await {
+            tracing::warn!("failed to end what run {run_id} left behind: {error}");
+        }
     }
 }
 

@@ -107,12 +107,8 @@ impl Flow {
 pub fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
     let mut files = vec![];
     for path in paths {
-        if !path.is_dir() {
-            files.push(path.clone());
-            continue;
-        }
         let before = files.len();
-        below(path, &mut files)?;
+        files.extend(at(path)?);
         if files.len() == before {
             return Err(Error::not_found(format!("there is no flow file below `{}`", path.display()))
                 .hint("a flow is a file that ends in `.toml`"));
@@ -120,6 +116,16 @@ pub fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
     }
     let mut seen = BTreeSet::new();
     files.retain(|file| seen.insert(file.canonicalize().unwrap_or_else(|_| file.clone())));
+    Ok(files)
+}
+
+/// The file, or the flow files below the folder, in order.
+pub fn at(path: &Path) -> Result<Vec<PathBuf>, Error> {
+    let mut files = vec![];
+    match path.is_dir() {
+        true => below(path, &mut files)?,
+        false => files.push(path.to_path_buf()),
+    }
     Ok(files)
 }
 

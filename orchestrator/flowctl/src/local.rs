@@ -29,7 +29,7 @@ const PINS_REMEMBERED: u64 = 8;
 /// How long queries that were dropped may take to remove what they wrote.
 const QUERIES_LINGER: Duration = Duration::from_millis(500);
 /// How long what a dead process left behind may take to end.
-const LEFTOVERS_GRACE: Duration = Duration::from_secs(5);
+pub const LEFTOVERS_GRACE: Duration = Duration::from_secs(5);
 
 /// A run to be made.
 pub struct Order {

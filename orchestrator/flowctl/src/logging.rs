@@ -8,7 +8,9 @@ use tracing_subscriber::prelude::*;
 const OURS: [&str; 7] = ["flow", "flowctl", "store", "server", "worker", "engine", "tasks"];
 
 /// Warnings by default, more with `-v` (info) and `-vv` (debug); `FLOWCTL_LOG` filters by module.
-pub fn init(verbose: u8) {
+pub fn init(verbose: u8, server: bool) {
+    // A server has nobody to show results to, so it says what it does.
+    let level = verbose.max(u8::from(server));
     let ansi = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(ansi).with_target(verbose > 1);
     match std::env::var("FLOWCTL_LOG") {
@@ -17,7 +19,7 @@ pub fn init(verbose: u8) {
             tracing_subscriber::registry().with(lines.with_filter(filter)).init();
         }
         _ => {
-            let level = match verbose {
+            let level = match level {
                 0 => LevelFilter::WARN,
                 1 => LevelFilter::INFO,
                 _ => LevelFilter::DEBUG,

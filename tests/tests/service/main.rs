@@ -267,3 +267,64 @@ fn a_paused_flow_waits_and_a_cancel_reaches_its_run() {
     assert_eq!(server.post("/v1/flows/tick/resume", "").0, 204);
     until("another run", MINUTE, || runs().len() == 2);
 }
+
+#[test]
+fn a_server_that_ends_starts_nothing_new() {
+    let world = World::sqlite();
+    world.flow("f", GATED);
+    let server = world.serve(&[]);
+    let run = world.submit(&server, r#"{"flow": "f"}"#);
+    world.wait_for("begun");
+    server.signal(Signal::TERM);
+    fs::write(world.path("go"), "").unwrap();
+    assert_eq!(server.wait(), Some(0));
+    assert_eq!(world.task(&run, "gated")["state"], "succeeded", "what ran was waited for");
+    let last = world.task(&run, "last");
+    assert_eq!((&last["state"], &last["attempts"]), (&Value::from("ready"), &Value::from(0)));
+    let _other = world.serve(&[]);
+    assert_eq!(world.ended(&run, MINUTE)["state"], "succeeded");
+    assert_eq!(world.task(&run, "last")["attempts"], 1);
+}
+
+#[test]
+fn a_flow_keeps_its_name_and_goes_with_its_file() {
+    let world = World::sqlite();
+    let file = |name: &str, n: u32| {
+        fs::write(world.path("flows").join(name), format!("name = \"f\"\n[tasks.t]\nsql = \"select {n} as n\"\n"))
+            .unwrap();
+    };
+    file("m.toml", 1);
+    let server = world.serve(&[]);
+    let flows = || server.get("/v1/flows").1;
+    until("the flow", MINUTE, || flows()[0]["flow"] == "f");
+    file("a.toml", 2);
+    let log = world.path(&format!("serve-{}.log", server.id()));
+    until("a warning", MINUTE, || fs::read_to_string(&log).unwrap().contains("a.toml: another file has a flow `f`"));
+    assert!(flows()[0]["file"].as_str().unwrap().ends_with("m.toml") && flows().as_array().unwrap().len() == 1);
+    fs::remove_file(world.path("flows/m.toml")).unwrap();
+    until("its turn", MINUTE, || flows()[0]["file"].as_str().is_some_and(|file| file.ends_with("a.toml")));
+    fs::remove_file(world.path("flows/a.toml")).unwrap();
+    until("no flow", MINUTE, || flows().as_array().unwrap().is_empty());
+}
+
+#[test]
+fn a_backfill_makes_each_time_once_and_goes_on_after_its_death() {
+    let world = World::sqlite();
+    world.flow(
+        "f",
+        "[schedule]\ncron = \"@daily\"\n[tasks.t]\ncommand = [\"sh\", \"-c\", \"echo $FLOWCTL_LOGICAL_TIME >> ../times; sleep 0.1\"]\n\
+        [tasks.rows]\nsql = \"select $logical_time as at\"\nafter = [\"t\"]\noutput = { mode = \"append\" }\n",
+    );
+    let range = ["backfill", "flows/f.toml", "--from", "2024-01-01", "--to", "2024-01-20", "--parallel", "2"];
+    let mut first = world.command(&range).spawn().unwrap();
+    let begun = || fs::read_to_string(world.path("times")).map_or(0, |text| text.lines().count());
+    until("some runs", MINUTE, || begun() >= 6);
+    first.kill().unwrap();
+    first.wait().unwrap();
+    let second = world.command(&range).output().unwrap();
+    assert!(second.status.success(), "{second:?}");
+    assert_eq!(world.rows("select count(*), count(distinct at) from f.rows"), "20,20");
+    assert!((20..=23).contains(&begun()), "only what was under way is repeated: {}", begun());
+    let third = world.command(&range).output().unwrap();
+    assert!(String::from_utf8_lossy(&third.stderr).contains("0 runs of flow `f`; 20 left out"), "{third:?}");
+}

@@ -29,6 +29,7 @@ pub(super) fn schedule(schedule: &Schedule, found: &mut Vec<Diagnostic>) {
             let message = format!("there is no time zone `{}`", zone.map_or("", |zone| zone.get_ref()));
             let hint = hint.unwrap_or_else(|| "use an IANA name such as `Europe/Berlin`".to_owned());
             let place = zone.map_or(0..0, Spanned::span);
+            span_of_time(schedule, &TimeZone::UTC, found);
             found.push(Diagnostic::error(codes::UNKNOWN_TIMEZONE, place, message).hint(hint));
         }
     }

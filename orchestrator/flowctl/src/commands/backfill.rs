@@ -73,6 +73,7 @@ struct Shared {
     file: PathBuf,
     text: String,
     params: BTreeMap<String, String>,
+    again: bool,
     cancel: watch::Receiver<Option<String>>,
 }
 
@@ -81,8 +82,15 @@ pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
         return Err(Error::usage("`--to` is before `--from`").hint("exchange the two"));
     }
     let flow = Scheduled::read(&args.flow)?;
+    let to = args.to.min(time::now());
+    if to < args.to {
+        print::note("times that are still to come are left to the schedule");
+    }
     let mut times: Vec<Time> =
-        flow.schedule.after(args.from.saturating_sub(1)).take_while(|time| *time <= args.to).collect();
+        flow.schedule.after(args.from.saturating_sub(1)).take_while(|time| *time <= to).collect();
+    if times.is_empty() {
+        return nothing(&flow.name, args, cx);
+    }
     if args.order == First::Newest {
         times.reverse();
     }
@@ -112,14 +120,26 @@ pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
         let workshop = Workshop::open(hall.clone(), "backfill", local::plant(settings, &engine, &store, cores.clone()));
         let id = uuid::Uuid::now_v7().to_string();
         let cancel = interrupt::listen(local::folders(settings).scratch, id)?;
-        let compiler = Compiler { engine, store: store.clone(), cores, paths: vec![] };
+        let scratch = local::folders(settings).scratch;
+        let compiler = Compiler { engine, store: store.clone(), cores, paths: vec![], scratch };
         let text = std::fs::read_to_string(&args.flow).map_err(|error| Error::not_found(error.to_string()))?;
         let (file, params, clock) = (args.flow.clone(), args.params.iter().cloned().collect(), Clock::system());
-        let shared = Arc::new(Shared { store, compiler, hall, clock, file, text, params, cancel });
+        let again = args.again;
+        let shared = Arc::new(Shared { store, compiler, hall, clock, file, text, params, again, cancel });
         let exit = go(&shared, open, usize::from(args.parallel), cx.json()).await;
         workshop.close(Duration::ZERO).await;
         exit
     })
+}
+
+fn nothing(flow: &str, args: &Args, cx: &Context) -> Result<Exit, Error> {
+    match args.dry_run {
+        true => dry(&[], 0, cx),
+        false => {
+            print::note(&told(&[], 0, flow));
+            Ok(Exit::Done)
+        }
+    }
 }
 
 fn told(open: &[Time], done: usize, flow: &str) -> String {
@@ -168,7 +188,10 @@ async fn go(shared: &Arc<Shared>, times: Vec<Time>, parallel: usize, json: bool)
         let Some(done) = runs.join_next().await else { break };
         let (time, run) = done.map_err(|error| Error::internal(&error.to_string()))?;
         ended += 1;
-        let run = run?;
+        let Some(run) = run? else {
+            print::note(&format!("[{ended}/{total}] {} has succeeded meanwhile", rfc3339(time)));
+            continue;
+        };
         failed += usize::from(run.state() != RunState::Succeeded);
         tell(time, &run, (ended, total), json)?;
     }
@@ -196,10 +219,15 @@ fn tell(time: Time, run: &Run, (ended, total): (usize, usize), json: bool) -> Re
     Ok(())
 }
 
-async fn one(shared: &Shared, time: Time) -> Result<Run, Error> {
+/// `None` if somebody else has done it meanwhile.
+async fn one(shared: &Shared, time: Time) -> Result<Option<Run>, Error> {
     let refused = |message: String| Error::new(Exit::Failed, message);
     let order = Order { params: shared.params.clone(), logical_time: Some(time) };
     let plan = shared.compiler.plan(&shared.file, &shared.text, &order).await.map_err(refused)?;
+    let params = view::params(&plan.params);
+    if !shared.again && !shared.store.succeeded_at(&plan.flow, &params, time, time).await?.is_empty() {
+        return Ok(None);
+    }
     let pins = shared.compiler.pin(&plan).await.map_err(refused)?;
     let new = NewRun {
         run_id: uuid::Uuid::now_v7().to_string(),
@@ -222,5 +250,5 @@ async fn one(shared: &Shared, time: Time) -> Result<Run, Error> {
         holder: &holder,
         lease_ms: LEASE_MS,
     };
-    Ok(server::drive(new, seat).await?)
+    Ok(Some(server::drive(new, seat).await?))
 }

@@ -82,13 +82,14 @@ fn view(head: &store::Head) -> flow::view::Head {
 
 fn table(heads: &[store::Head]) -> Table {
     let now = time::now();
-    let mut table = Table::new(["RUN", "FLOW", "STATE", "CREATED", ">TIME", "PARAMS", "ERROR"]);
+    let mut table = Table::new(["RUN", "FLOW", "STATE", "CREATED", "FOR", ">TIME", "PARAMS", "ERROR"]);
     for head in heads {
         table.row([
             head.run_id.as_str().into(),
             head.flow.as_str().into(),
             state::of_run(head.state),
             human::ago(head.created_at, now).into(),
+            head.logical_time.map(rfc3339).unwrap_or_default().into(),
             time::took(head.started_at, head.finished_at).unwrap_or_default().into(),
             print::params(&head.params).into(),
             Cell::styled(head.error.as_deref().unwrap_or_default(), style::DIM),

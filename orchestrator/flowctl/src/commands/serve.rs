@@ -45,6 +45,9 @@ pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
 
 async fn serve(args: &Args, cx: &Context, cores: Handle) -> Result<(), Error> {
     let settings = cx.settings()?;
+    if let Some(path) = args.flows.iter().find(|path| !path.exists()) {
+        return Err(Error::not_found(format!("there is no flow file or folder `{}`", path.display())));
+    }
     let listener = listen(args).await?;
     local::ready(settings)?;
     let engine = cx.engine_to_work()?;
@@ -53,8 +56,8 @@ async fn serve(args: &Args, cx: &Context, cores: Handle) -> Result<(), Error> {
     let hall = Hall::default();
     let plant = Plant { labels: Some(Labels::new()), ..local::plant(settings, &engine, &store, cores.clone()) };
     let workshop = Workshop::open(hall.clone(), &name, plant);
-    let paths = args.flows.clone();
-    let compile = Arc::new(Compiler { engine, store: store.clone(), cores, paths });
+    let (paths, scratch) = (args.flows.clone(), local::folders(settings).scratch);
+    let compile = Arc::new(Compiler { engine, store: store.clone(), cores, paths, scratch });
     let stop = interrupt::listen_to_stop()?;
     tracing::info!("{} slots in this process", settings.slots);
     let grace = Duration::from_millis(args.grace);

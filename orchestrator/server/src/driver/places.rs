@@ -43,7 +43,8 @@ impl Driver<'_> {
 
     fn place(&self, batch: &mut Batch, task: TaskId) -> Option<Place> {
         let requires = &self.run.plan().tasks[task].requires;
-        let fits = |place: &Place| requires.is_empty() || self.seat.desk.suits(place, requires);
+        // A worker that has left, or takes no more, starts nothing new.
+        let fits = |place: &Place| self.seat.desk.suits(place, requires);
         match batch.freed.iter().position(fits) {
             Some(index) => Some(batch.freed.swap_remove(index)),
             None => self.seat.desk.take(requires),

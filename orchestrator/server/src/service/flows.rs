@@ -1,7 +1,7 @@
 //! The flows that a service knows, read again when their files change.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -36,11 +36,16 @@ impl Flows {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Every flow once; of two files with flows of one name, the first.
+    /// Every flow.
     pub fn all(&self) -> Vec<Arc<Flow>> {
-        let mut names = std::collections::BTreeSet::new();
-        let good: Vec<Arc<Flow>> = self.seen().values().filter_map(|seen| seen.good.clone()).collect();
-        good.into_iter().filter(|flow| names.insert(flow.name.clone())).collect()
+        self.seen().values().filter_map(|seen| seen.good.clone()).collect()
+    }
+
+    /// Another file whose flow has this name.
+    fn rival(&self, file: &Path, name: &str) -> Option<PathBuf> {
+        let seen = self.seen();
+        let mut others = seen.values().filter_map(|seen| seen.good.as_ref()).filter(|flow| flow.file != file);
+        others.find(|flow| flow.name.eq_ignore_ascii_case(name)).map(|flow| flow.file.clone())
     }
 }
 
@@ -59,9 +64,13 @@ impl Service {
             Err(error) => return tracing::warn!("failed to list the flows: {error}; the last ones stay"),
         };
         let gone: Vec<PathBuf> = self.flows.seen().keys().filter(|file| !files.contains(file)).cloned().collect();
-        for file in gone {
-            self.flows.seen().remove(&file);
+        for file in &gone {
+            self.flows.seen().remove(file);
             tracing::info!("{}: the file is gone, and its flow with it", file.display());
+        }
+        if !gone.is_empty() {
+            // A name may be free now that a flow was left out for.
+            self.flows.seen().values_mut().filter(|seen| seen.good.is_none()).for_each(|seen| seen.stamp = None);
         }
         for file in files {
             let stamp = std::fs::metadata(&file).and_then(|data| Ok((data.modified()?, data.len()))).ok();
@@ -74,13 +83,21 @@ impl Service {
         }
     }
 
-    async fn read(&self, file: &std::path::Path, before: Option<Arc<Flow>>) -> Option<Arc<Flow>> {
+    fn is_there(&self, file: &Path) -> bool {
+        self.flows.seen().contains_key(file)
+    }
+
+    async fn read(&self, file: &Path, before: Option<Arc<Flow>>) -> Option<Arc<Flow>> {
         let loaded = match std::fs::read_to_string(file) {
             Ok(text) if before.as_ref().is_some_and(|flow| flow.text == text) => return before,
             Ok(text) => self.compile.load(file, &text).await.map(|loaded| (text, loaded)),
             Err(error) => Err(format!("failed to read {}: {error}", file.display())),
         };
         match loaded {
+            Ok((_, loaded)) if self.flows.rival(file, &loaded.name).is_some_and(|rival| self.is_there(&rival)) => {
+                tracing::warn!("{}: another file has a flow `{}`, which stays in force", file.display(), loaded.name);
+                before
+            }
             Ok((text, loaded)) => {
                 let file = file.to_path_buf();
                 let schedule = loaded.schedule.as_ref().map(Schedule::describe).unwrap_or("no schedule".into());

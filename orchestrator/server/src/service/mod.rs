@@ -33,7 +33,7 @@ const LEASE_MS: Time = 3_000;
 /// What a service needs of a compiler.
 #[async_trait]
 pub trait Compile: Send + Sync {
-    /// The flow files there are.
+    /// The flow files there are; none is no error.
     ///
     /// # Errors
     /// Why they cannot be listed.
@@ -56,6 +56,9 @@ pub trait Compile: Send + Sync {
     /// # Errors
     /// What cannot be read.
     async fn pin(&self, plan: &Plan) -> Result<Pins, String>;
+
+    /// Ends what the attempts of a run have left running on this machine.
+    async fn end_leftovers(&self, run_id: &str);
 }
 
 /// A flow that compiles.

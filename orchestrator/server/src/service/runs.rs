@@ -53,7 +53,11 @@ impl Service {
                         }
                     }
                 }
-                Err(error) => tracing::warn!("failed to {error}"),
+                Err(error) => {
+                    tracing::warn!("failed to {error}");
+                    // Leases may have run out while the store was away: those who live renew theirs first.
+                    tokio::time::sleep(Duration::from_millis(LEASE_MS)).await;
+                }
             }
             let _ = tokio::time::timeout(LOOK, self.new_runs.notified()).await;
             while let Some(done) = drives.try_join_next() {
@@ -68,8 +72,9 @@ impl Service {
     async fn drive(self: Arc<Self>, run_id: String) -> String {
         match self.try_drive(&run_id).await {
             Ok(Some(run)) => {
-                let state = run.state();
-                tracing::info!("flow `{}`: run {run_id} {state:?}", run.plan().flow);
+                let state = format!("{:?}", run.state()).to_lowercase();
+                let error = run.error().map(|error| format!(": {error}")).unwrap_or_default();
+                tracing::info!("flow `{}`: run {run_id} {state}{error}", run.plan().flow);
             }
             Ok(None) => {}
             // Whoever sees the lease expire goes on with the run.
@@ -91,6 +96,10 @@ impl Service {
         let durations_ms = self.store.durations(&loaded.head.flow).await?;
         let run = Run::replay(loaded.plan.into(), run_id, &loaded.records);
         let (pins, force, seq) = (Arc::new(loaded.pins), loaded.head.force, loaded.head.seq);
+        if run.running().len() > 0 {
+            // They are lost to the run, whatever they still do.
+            self.compile.end_leftovers(run_id).await;
+        }
         let open = OpenRun { run, pins, force, seq, records: loaded.records, durations_ms };
         let (_nobody, cancel) = watch::channel(None);
         let mut observer = |_: &Run, _: &[Record]| {};
