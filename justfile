@@ -15,6 +15,10 @@ test filter='all()':
 store:
     tests/with-postgres cargo nextest run -p tests --test store_conformance
 
+# Rounds of faults against servers and workers: `just chaos 100`. Needs a release build.
+chaos rounds='10' *args='':
+    python3 tests/chaos/run.py --rounds {{ rounds }} {{ args }}
+
 # The rules of the house.
 tidy:
     cargo nextest run -p tests --test tidy
