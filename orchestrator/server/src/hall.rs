@@ -261,11 +261,11 @@ impl Slots {
     pub async fn report(&self, run_id: &str, task: &str, attempt: u32, ending: Ending) -> Receipt {
         let (receipt, answer) = oneshot::channel();
         let report = Message::Report(Report { task: task.to_owned(), attempt, ending, receipt });
-        let driver = self.hall.state().drivers.get(run_id).cloned();
-        match driver.map(|driver| driver.send(report)) {
-            Some(Ok(())) => answer.await.unwrap_or(Receipt::Unheard),
-            _ => Receipt::Unheard,
+        let Some(driver) = self.hall.state().drivers.get(run_id).cloned() else { return Receipt::Unheard };
+        if driver.send(report).is_err() {
+            return Receipt::Unheard;
         }
+        answer.await.unwrap_or(Receipt::Unheard)
     }
 }
 

@@ -6,6 +6,8 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use store::Kind;
 
+use crate::service::Trouble;
+
 /// Why a request has no other answer.
 #[derive(Debug)]
 pub(crate) struct Problem {
@@ -37,6 +39,15 @@ impl From<store::Error> for Problem {
             _ => StatusCode::SERVICE_UNAVAILABLE,
         };
         Problem { status, detail: format!("failed to {error}"), hint: error.hint }
+    }
+}
+
+impl From<Trouble> for Problem {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Store(error) => error.into(),
+            Trouble::Flow(why) => Problem::bad(why),
+        }
     }
 }
 

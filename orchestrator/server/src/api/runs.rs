@@ -41,7 +41,7 @@ pub(super) async fn create(State(service): Shared, Body(new): Body<New>) -> Resu
     let instant = |text: String| schedule::instant(&text).map_err(|why| Problem::bad(format!("logical_time: {why}")));
     let logical_time = new.logical_time.map(instant).transpose()?;
     let order = Order { params, logical_time };
-    let run_id = service.make(&flow, &order, Origin::Service).await.map_err(Problem::bad)?;
+    let run_id = service.make(&flow, &order, Origin::Service).await?;
     Ok((StatusCode::CREATED, Json(json!({ "run_id": run_id }))))
 }
 

@@ -84,7 +84,7 @@ pub async fn drive(new: NewRun, seat: Seat<'_>) -> Result<Run, Error> {
     let creation = Creation { origin: new.origin, retry_of: new.retry_of };
     let inbox = batch::first_facts(new.adopted);
     let driver = Driver { creation: Some(creation), inbox, ..Driver::new(run, new.pins, new.force, seat) };
-    driver.to_the_end().await
+    driver.drive_to_end().await
 }
 
 /// Drives a run on that somebody else made or began. The caller holds its lease.
@@ -96,7 +96,7 @@ pub async fn resume(open: OpenRun, seat: Seat<'_>) -> Result<Run, Error> {
     let run = open.run.with_durations(&open.durations_ms);
     let inbox = batch::next_facts(&run, &open.records);
     let driver = Driver { seq: open.seq, inbox, ..Driver::new(run, open.pins, open.force, seat) };
-    driver.to_the_end().await
+    driver.drive_to_end().await
 }
 
 /// What only the maker of a run knows.
@@ -145,7 +145,7 @@ impl<'a> Driver<'a> {
         }
     }
 
-    async fn to_the_end(mut self) -> Result<Run, Error> {
+    async fn drive_to_end(mut self) -> Result<Run, Error> {
         let driven = self.drive().await;
         self.stop_all();
         driven.map(|()| self.run)

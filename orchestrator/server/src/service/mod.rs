@@ -26,6 +26,7 @@ use tokio::task::JoinSet;
 use crate::remotes::Remotes;
 use crate::{Clock, Error, Hall, api};
 use flows::{Flow, Flows};
+pub(crate) use schedules::Trouble;
 
 /// How long a service may be silent before others take its runs over.
 const LEASE_MS: Time = 3_000;

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::flows::Flow;
-use super::{LEASE_MS, Order, Service};
+use super::{LEASE_MS, Order, Service, Trouble};
 use crate::Error;
 use crate::driver::{OpenRun, Seat, resume};
 
@@ -22,9 +22,9 @@ const TAKE_MAX: u64 = 100;
 
 impl Service {
     /// Makes a run, to be driven by whoever takes it. Answers its id, or that of the scheduled run for the same time.
-    pub(crate) async fn make(&self, flow: &Flow, order: &Order, origin: Origin) -> Result<String, String> {
-        let plan = self.compile.plan(&flow.file, &flow.text, order).await?;
-        let pins = self.compile.pin(&plan).await?;
+    pub(crate) async fn make(&self, flow: &Flow, order: &Order, origin: Origin) -> Result<String, Trouble> {
+        let plan = self.compile.plan(&flow.file, &flow.text, order).await.map_err(Trouble::Flow)?;
+        let pins = self.compile.pin(&plan).await.map_err(Trouble::Flow)?;
         let run_id = uuid::Uuid::now_v7().to_string();
         let mut run = Run::new(Arc::new(plan), run_id.clone());
         let at = self.clock.now();
@@ -32,7 +32,7 @@ impl Service {
         // Nothing can come before it.
         let _ = run.apply(&created);
         let new = store::NewRun { pins: &pins, created_at: at, origin, force: false, retry_of: None, lease: None };
-        let made = self.store.create(&new, &run, vec![created]).await.map_err(|error| format!("failed to {error}"))?;
+        let made = self.store.create(&new, &run, vec![created]).await?;
         self.new_runs.notify_one();
         Ok(match made {
             Created::New(_) => run_id,

@@ -16,6 +16,20 @@ const LOOK_MS: Time = 500;
 /// How long a flow is left alone whose run could not be made.
 const TROUBLE_MS: Time = 30_000;
 
+/// Why a turn could not be taken.
+pub(crate) enum Trouble {
+    /// The store is away: it may be back any moment.
+    Store(store::Error),
+    /// The flow does not compile or cannot read its sources: somebody has to mend that.
+    Flow(String),
+}
+
+impl From<store::Error> for Trouble {
+    fn from(error: store::Error) -> Self {
+        Trouble::Store(error)
+    }
+}
+
 impl Service {
     pub(super) async fn keep_schedules(self: Arc<Self>) {
         // Flows whose last run could not be made, and until when they are left alone.
@@ -30,7 +44,8 @@ impl Service {
                 };
                 match self.look_at(&flow, schedule).await {
                     Ok(due) => next = next.min(due.unwrap_or(Time::MAX)),
-                    Err(error) => {
+                    Err(Trouble::Store(error)) => tracing::warn!("failed to {error}"),
+                    Err(Trouble::Flow(error)) => {
                         tracing::warn!("flow `{}`: {error}; trying again in {} s", flow.name, TROUBLE_MS / 1_000);
                         troubled.insert(flow.name.clone(), now + TROUBLE_MS);
                     }
@@ -41,18 +56,17 @@ impl Service {
     }
 
     /// Decides what has come up for one flow. Answers when something may come up next.
-    async fn look_at(&self, flow: &Arc<Flow>, schedule: &Schedule) -> Result<Option<Time>, String> {
-        let told = |error: store::Error| format!("failed to {error}");
+    async fn look_at(&self, flow: &Arc<Flow>, schedule: &Schedule) -> Result<Option<Time>, Trouble> {
         let now = self.clock.now();
-        let Some(standing) = self.store.schedule(&flow.name).await.map_err(told)? else {
-            self.store.begin_schedule(&flow.name, schedule.begins(now)).await.map_err(told)?;
+        let Some(standing) = self.store.schedule(&flow.name).await? else {
+            self.store.begin_schedule(&flow.name, schedule.begins(now)).await?;
             return Ok(Some(now));
         };
         let due = schedule.next_due(&flow.name, standing.handled);
         if standing.paused || due.is_none_or(|due| due > now) {
             return Ok(due.filter(|_| !standing.paused));
         }
-        let busy = self.store.schedule_is_busy(&flow.name).await.map_err(told)?;
+        let busy = self.store.schedule_is_busy(&flow.name).await?;
         let situation = Standing { handled: standing.handled, busy, up_since: self.up_since };
         let Some(turn) = schedule.turn(&flow.name, situation, now) else { return Ok(None) };
         match turn.run {
@@ -64,7 +78,7 @@ impl Service {
             }
             None => tracing::info!("flow `{}`: times up to {} pass", flow.name, flow::view::rfc3339(turn.handled)),
         }
-        self.store.advance_schedule(&flow.name, standing.handled, turn.handled).await.map_err(told)?;
+        self.store.advance_schedule(&flow.name, standing.handled, turn.handled).await?;
         Ok(Some(now))
     }
 }
