@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 TICK = '''name = "tick"
 [schedule]
@@ -153,8 +154,19 @@ class Chaos:
             process.wait()
         self.judge()
 
+    def flows(self, port):
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/flows", timeout=5) as answer:
+                return json.load(answer)
+        except OSError as error:
+            return [error]
+
     def settle(self):
         deadline = time.monotonic() + 120
+        while any(self.flows(port) for port in self.ports):
+            if time.monotonic() > deadline:
+                sys.exit(f"flows stay in force without their files; see {self.folder}")
+            time.sleep(0.2)
         while any(run["state"] in ("queued", "running") for run in self.runs()):
             if time.monotonic() > deadline:
                 sys.exit(f"runs stay open with nothing broken; see {self.folder}")
