@@ -27,7 +27,7 @@ use crate::{interrupt, place, print};
 /// How many runs of a flow are searched for files that have not changed since.
 const PINS_REMEMBERED: u64 = 8;
 /// How long queries that were dropped may take to remove what they wrote.
-const QUERIES_LINGER: Duration = Duration::from_millis(500);
+const QUERIES_LINGER: Duration = Duration::from_secs(3);
 /// How long what a dead process left behind may take to end.
 pub const LEFTOVERS_GRACE: Duration = Duration::from_secs(5);
 

@@ -63,7 +63,7 @@ pub(crate) enum Message {
     },
     /// The worker went away, with everything it was doing.
     WorkerLost {
-        worker: String,
+        id: u64,
         reason: String,
     },
 }
@@ -110,6 +110,8 @@ pub struct Slots {
 pub(crate) struct Place {
     hall: Hall,
     pub worker: String,
+    /// Which worker of that name.
+    pub id: u64,
 }
 
 impl Hall {
@@ -178,15 +180,13 @@ impl State {
     }
 
     fn lose(&mut self, worker: &str, reason: &str) {
-        if self.workers.remove(worker).is_none() {
-            return;
-        }
+        let Some(Worker { id, .. }) = self.workers.remove(worker) else { return };
         if self.one_run && self.workers.is_empty() {
             // A driver that hears nobody any more knows that nobody is left.
             self.drivers.clear();
         }
         for driver in self.drivers.values() {
-            let _left = driver.send(Message::WorkerLost { worker: worker.to_owned(), reason: reason.to_owned() });
+            let _left = driver.send(Message::WorkerLost { id, reason: reason.to_owned() });
         }
     }
 }
@@ -207,13 +207,13 @@ impl Desk {
             return None;
         };
         worker.busy += 1;
-        Some(Place { hall: self.hall.clone(), worker: name.clone() })
+        Some(Place { hall: self.hall.clone(), worker: name.clone(), id: worker.id })
     }
 
     /// Whether a place that is held already has everything that is required.
     pub(crate) fn suits(&self, place: &Place, requires: &Labels) -> bool {
         let state = self.hall.state();
-        state.workers.get(&place.worker).is_some_and(|worker| worker.has(requires))
+        state.workers.get(&place.worker).is_some_and(|worker| worker.id == place.id && worker.has(requires))
     }
 
     /// Asks to be told when there is room.
@@ -235,7 +235,8 @@ impl Drop for Desk {
 impl Place {
     /// Gives the attempt to the worker. A worker that has left meanwhile is told of to all drivers.
     pub fn hand(&self, offer: Offer) {
-        if let Some(worker) = self.hall.state().workers.get(&self.worker) {
+        let state = self.hall.state();
+        if let Some(worker) = state.workers.get(&self.worker).filter(|worker| worker.id == self.id) {
             let _left = worker.offers.send(offer);
         }
     }
@@ -244,7 +245,7 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut state = self.hall.state();
-        if let Some(worker) = state.workers.get_mut(&self.worker) {
+        if let Some(worker) = state.workers.get_mut(&self.worker).filter(|worker| worker.id == self.id) {
             worker.busy = worker.busy.saturating_sub(1);
             state.wake_hungry();
         }
@@ -275,5 +276,60 @@ impl Drop for Slots {
         if state.workers.get(&self.worker).is_some_and(|worker| worker.id == self.id) {
             state.lose(&self.worker, "it went away");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(pairs: &[(&str, &str)]) -> Labels {
+        pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
+    }
+
+    #[test]
+    fn slots_in_use_are_places_held() {
+        let hall = Hall::default();
+        let desk = hall.drive("r");
+        let _a = hall.join("a", 1, Some(labels(&[("zone", "a")])));
+        let _b = hall.join("b", 2, Some(Labels::new()));
+        assert_eq!(desk.room(), 3);
+        let held: Vec<Place> = std::iter::from_fn(|| desk.take(&Labels::new())).collect();
+        assert_eq!((held.len(), desk.room()), (3, 0));
+        drop(held);
+        assert_eq!(desk.room(), 3);
+        let place = desk.take(&labels(&[("zone", "a")])).expect("worker a has it");
+        assert!(place.worker == "a" && desk.take(&labels(&[("zone", "a")])).is_none());
+        assert!(desk.take(&labels(&[("zone", "b")])).is_none());
+    }
+
+    #[test]
+    fn who_found_no_room_is_told_when_there_is_some() {
+        let hall = Hall::default();
+        let mut desk = hall.drive("r");
+        let worker = hall.join("a", 1, None);
+        let place = desk.take(&Labels::new()).expect("room");
+        assert!(desk.take(&Labels::new()).is_none() && desk.mail.try_recv().is_err());
+        drop(place);
+        assert!(matches!(desk.mail.try_recv(), Ok(Message::Room)));
+        drop(worker);
+        assert!(matches!(desk.mail.try_recv(), Ok(Message::WorkerLost { .. })));
+        assert!(desk.take(&Labels::new()).is_none());
+        let _other = hall.join("b", 1, None);
+        assert!(matches!(desk.mail.try_recv(), Ok(Message::Room)));
+    }
+
+    #[test]
+    fn a_worker_that_comes_again_owes_nothing_of_before() {
+        let hall = Hall::default();
+        let mut desk = hall.drive("r");
+        let before = hall.join("a", 1, None);
+        let old = desk.take(&Labels::new()).expect("room");
+        let _again = hall.join("a", 1, None);
+        let Ok(Message::WorkerLost { id, .. }) = desk.mail.try_recv() else { panic!("the old one is lost") };
+        let new = desk.take(&Labels::new()).expect("the new one has its slot");
+        assert!(old.id == id && new.id != id && !desk.suits(&old, &Labels::new()));
+        drop((old, before));
+        assert_eq!(desk.room(), 0, "what the old one gives back is not the new one's");
     }
 }

@@ -5,6 +5,12 @@ create table schedules (
   paused bigint not null
 );
 
+-- The names that clients gave the runs they asked for.
+create table run_keys (
+  client_key text primary key,
+  run_id text not null
+);
+
 -- Who serves this store, and until when that is believed without a word.
 create table servers (
   name text primary key,

@@ -35,6 +35,8 @@ pub struct NewRun<'a> {
     pub retry_of: Option<&'a str>,
     /// Who drives the run from the start, and for how long without a word. `None`: whoever takes it.
     pub lease: Option<(&'a str, u64)>,
+    /// What the client that asks for the run calls it: asking again makes no second one.
+    pub key: Option<&'a str>,
 }
 
 /// Whether a run was made.
@@ -42,7 +44,7 @@ pub struct NewRun<'a> {
 pub enum Created {
     /// It was; here are its first events as recorded, with their publish tokens.
     New(Vec<Record>),
-    /// A scheduled run of this flow and logical time existed; nothing was written.
+    /// A scheduled run of this flow and logical time existed, or one of this key; nothing was written.
     Existing { run_id: String },
 }
 
@@ -81,6 +83,13 @@ impl Store {
     /// state with the records applied.
     pub async fn create(&self, new: &NewRun<'_>, run: &Run, records: Vec<Record>) -> Result<Created, Error> {
         let mut tx = self.db.begin().await?;
+        if let Some(key) = new.key
+            && tx.execute(include_str!("../sql/key_insert.sql"), &[key.into(), run.id().into()]).await? == 0
+        {
+            let rows = tx.fetch(include_str!("../sql/key_read.sql"), &[key.into()]).await?;
+            let run_id = rows.into_iter().next().map(|mut row| row.text()).transpose()?;
+            return Ok(Created::Existing { run_id: run_id.unwrap_or_default() });
+        }
         let hash = insert_plan(&mut tx, run.plan()).await?;
         if insert_run(&mut tx, new, run, &hash, records.len() as u64).await? == 0 {
             drop(tx);

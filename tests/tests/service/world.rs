@@ -161,9 +161,14 @@ impl Process {
     }
 
     pub fn request(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
+        self.request_with("", method, path, body)
+    }
+
+    /// With more header lines.
+    pub fn request_with(&self, header: &str, method: &str, path: &str, body: &str) -> (u16, Value) {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Type: application/json\r\n{header}Content-Length: {}\r\n\r\n",
             self.address,
             body.len()
         );

@@ -7,6 +7,9 @@ use crate::spec::{Catchup, Overlap};
 /// How long before a service came up a time may have been due and still be on time: a restart misses nothing.
 const RESTART_MS: Time = 60_000;
 
+/// How many times that are not due yet are looked at, where the jitter is much longer than the period.
+const JITTERED_MAX: usize = 1_000;
+
 /// How things stand with a flow's schedule.
 #[derive(Clone, Copy, Debug)]
 pub struct Standing {
@@ -60,12 +63,14 @@ impl Schedule {
     /// The last time that is due; `first` is.
     fn last_due(&self, flow: &str, first: Time, now: Time) -> Time {
         let mut last = self.latest(now);
-        while let Some(time) = last.filter(|time| *time > first) {
-            if self.due(flow, time) <= now {
-                return time;
+        for _ in 0..JITTERED_MAX {
+            match last.filter(|time| *time > first) {
+                Some(time) if self.due(flow, time) <= now => return time,
+                Some(time) => last = self.latest(time - 1),
+                None => return first,
             }
-            last = self.latest(time - 1);
         }
-        first
+        // However late a time is, it is due when the jitter has passed.
+        self.latest(now.saturating_sub(self.jitter_ms)).map_or(first, |time| time.max(first))
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use flow::run::{Run, RunState};
 use flow::schedule;
 use flow::view::{self, rfc3339};
@@ -32,7 +32,13 @@ pub(super) struct New {
     logical_time: Option<String>,
 }
 
-pub(super) async fn create(State(service): Shared, Body(new): Body<New>) -> Result<(StatusCode, Json<Value>), Problem> {
+pub(super) async fn create(
+    State(service): Shared,
+    headers: HeaderMap,
+    Body(new): Body<New>,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    let key = headers.get("idempotency-key").map(|key| key.to_str().map(str::to_owned)).transpose();
+    let key = key.map_err(|_| Problem::bad("the Idempotency-Key is no plain text"))?;
     let Some(flow) = service.flow(&new.flow) else {
         return Err(Problem::not_found(format!("there is no flow `{}` here", new.flow)));
     };
@@ -40,9 +46,9 @@ pub(super) async fn create(State(service): Shared, Body(new): Body<New>) -> Resu
     let params: BTreeMap<String, String> = new.params.into_iter().map(|(name, value)| (name, text(value))).collect();
     let instant = |text: String| schedule::instant(&text).map_err(|why| Problem::bad(format!("logical_time: {why}")));
     let logical_time = new.logical_time.map(instant).transpose()?;
-    let order = Order { params, logical_time };
-    let run_id = service.make(&flow, &order, Origin::Service).await?;
-    Ok((StatusCode::CREATED, Json(json!({ "run_id": run_id }))))
+    let order = Order { params, logical_time, key };
+    let (run_id, is_new) = service.make(&flow, &order, Origin::Service).await?;
+    Ok((if is_new { StatusCode::CREATED } else { StatusCode::OK }, Json(json!({ "run_id": run_id }))))
 }
 
 #[derive(Deserialize)]

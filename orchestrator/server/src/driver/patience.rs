@@ -72,6 +72,7 @@ impl Driver<'_> {
             origin: creation.origin,
             force: self.force,
             retry_of: creation.retry_of.as_deref(),
+            key: None,
             lease: (!self.run.state().is_terminal()).then_some((self.seat.holder, self.seat.lease_ms)),
         };
         match self.seat.journal.create(&new, &self.run, records).await? {

@@ -58,11 +58,11 @@ impl Driver<'_> {
     }
 
     /// What was under way at a worker that has left.
-    pub(super) fn worker_lost(&mut self, worker: &str, reason: &str) {
-        let lost = self.places.iter().filter(|(_, place)| place.worker == worker);
-        for (&(task, attempt), _) in lost {
+    pub(super) fn worker_lost(&mut self, worker: u64, reason: &str) {
+        let lost = self.places.iter().filter(|(_, place)| place.id == worker);
+        for (&(task, attempt), place) in lost {
             let task = self.run.plan().tasks[task].name.clone();
-            let event = Event::TaskLost { task, attempt, reason: format!("worker {worker}: {reason}") };
+            let event = Event::TaskLost { task, attempt, reason: format!("worker {}: {reason}", place.worker) };
             self.inbox.push_back(Fact::Own(event));
         }
     }

@@ -178,7 +178,7 @@ impl Driver<'_> {
             Message::AttemptLost { task, attempt, reason } => {
                 self.inbox.push_back(Fact::Own(Event::TaskLost { task, attempt, reason }));
             }
-            Message::WorkerLost { worker, reason } => self.worker_lost(&worker, &reason),
+            Message::WorkerLost { id, reason } => self.worker_lost(id, &reason),
         }
     }
 

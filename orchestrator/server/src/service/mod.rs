@@ -75,6 +75,8 @@ pub struct Order {
     /// Parameters as texts, by name.
     pub params: BTreeMap<String, String>,
     pub logical_time: Option<Time>,
+    /// What the client calls the run. See [`store::NewRun::key`].
+    pub key: Option<String>,
 }
 
 /// What a service is made of.

@@ -21,8 +21,9 @@ const LOOK: Duration = Duration::from_millis(250);
 const TAKE_MAX: u64 = 100;
 
 impl Service {
-    /// Makes a run, to be driven by whoever takes it. Answers its id, or that of the scheduled run for the same time.
-    pub(crate) async fn make(&self, flow: &Flow, order: &Order, origin: Origin) -> Result<String, Trouble> {
+    /// Makes a run, to be driven by whoever takes it. Answers its id, or that of the run that is there already, for the
+    /// same scheduled time or of the same key, and whether it is new.
+    pub(crate) async fn make(&self, flow: &Flow, order: &Order, origin: Origin) -> Result<(String, bool), Trouble> {
         let plan = self.compile.plan(&flow.file, &flow.text, order).await.map_err(Trouble::Flow)?;
         let pins = self.compile.pin(&plan).await.map_err(Trouble::Flow)?;
         let run_id = uuid::Uuid::now_v7().to_string();
@@ -31,12 +32,13 @@ impl Service {
         let created = Record { run_id: run_id.clone(), seq: 1, at, event: Event::RunCreated };
         // Nothing can come before it.
         let _ = run.apply(&created);
-        let new = store::NewRun { pins: &pins, created_at: at, origin, force: false, retry_of: None, lease: None };
+        let key = order.key.as_deref();
+        let new = store::NewRun { pins: &pins, created_at: at, origin, force: false, retry_of: None, lease: None, key };
         let made = self.store.create(&new, &run, vec![created]).await?;
         self.new_runs.notify_one();
         Ok(match made {
-            Created::New(_) => run_id,
-            Created::Existing { run_id } => run_id,
+            Created::New(_) => (run_id, true),
+            Created::Existing { run_id } => (run_id, false),
         })
     }
 

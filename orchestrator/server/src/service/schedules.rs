@@ -73,7 +73,7 @@ impl Service {
             // The run comes first: its logical time is unique, so a crash in between makes no second one.
             Some(time) => {
                 let order = Order { logical_time: Some(time), ..Order::default() };
-                let run_id = self.make(flow, &order, Origin::Schedule).await?;
+                let (run_id, _) = self.make(flow, &order, Origin::Schedule).await?;
                 tracing::info!("flow `{}`: run {run_id} for {}", flow.name, flow::view::rfc3339(time));
             }
             None => tracing::info!("flow `{}`: times up to {} pass", flow.name, flow::view::rfc3339(turn.handled)),

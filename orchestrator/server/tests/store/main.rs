@@ -113,6 +113,7 @@ async fn a_run_whose_process_died_is_closed_by_the_next_command() {
         force: false,
         retry_of: None,
         lease: None,
+        key: None,
     };
     store.create(&made, &dying, records).await.expect("made");
 

@@ -1,0 +1,1 @@
+select run_id from run_keys where client_key = $1
