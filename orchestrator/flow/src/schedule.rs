@@ -49,11 +49,16 @@ impl Schedule {
         zoned.strftime(if zoned.second() == 0 { "%a %F %H:%M %Z" } else { "%a %F %T %Z" }).to_string()
     }
 
-    /// When a run for `logical_time` is due: some of `jitter` later, always the same for one flow and time.
+    /// When a run for `logical_time` is due: some of `jitter` later, always the same for one flow and time, and before
+    /// the next one comes up.
     pub fn due(&self, flow: &str, logical_time: Time) -> Time {
         let hash = blake3::hash(format!("{flow} {logical_time}").as_bytes());
         let number = hash.as_bytes().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-        logical_time + number % (self.jitter_ms + 1)
+        if self.jitter_ms == 0 {
+            return logical_time;
+        }
+        let latest = self.after(logical_time).next().map_or(Time::MAX, |next| next - 1);
+        (logical_time + number % (self.jitter_ms + 1)).min(latest)
     }
 
     /// The schedule in plain English, with its zone.

@@ -228,6 +228,9 @@ pub struct Work {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Beat {
     pub attempts: Vec<AttemptId>,
+    /// Whether it takes no more work.
+    #[serde(default)]
+    pub closing: bool,
 }
 
 /// The answer to a beat: what is to stop.

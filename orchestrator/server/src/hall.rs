@@ -28,6 +28,10 @@ struct State {
     one_run: bool,
     /// How many workers have come so far.
     joined: u64,
+    /// Whether nobody is let in any more.
+    closed: bool,
+    /// How many places are held.
+    held: watch::Sender<usize>,
 }
 
 #[derive(Debug)]
@@ -140,8 +144,10 @@ impl Hall {
         }
         state.joined += 1;
         let id = state.joined;
-        state.workers.insert(worker.to_owned(), Worker { id, slots, labels, busy: 0, offers: sender });
-        state.wake_hungry();
+        if !state.closed {
+            state.workers.insert(worker.to_owned(), Worker { id, slots, labels, busy: 0, offers: sender });
+            state.wake_hungry();
+        }
         Slots { hall: self.clone(), worker: worker.to_owned(), id, offers: tokio::sync::Mutex::new(offers) }
     }
 
@@ -153,9 +159,18 @@ impl Hall {
         }
     }
 
-    /// Everybody goes home: claims answer `None` from now on.
+    /// Nothing new starts: claims answer `None` from now on. What runs can still be reported.
     pub fn close(&self) {
-        self.state().workers.clear();
+        let mut state = self.state();
+        state.closed = true;
+        state.workers.clear();
+    }
+
+    /// Waits until nothing runs.
+    pub async fn idle(&self) {
+        let mut held = self.state().held.subscribe();
+        // The hall holds the other end.
+        let _ = held.wait_for(|held| *held == 0).await;
     }
 }
 
@@ -207,7 +222,9 @@ impl Desk {
             return None;
         };
         worker.busy += 1;
-        Some(Place { hall: self.hall.clone(), worker: name.clone(), id: worker.id })
+        let place = Place { hall: self.hall.clone(), worker: name.clone(), id: worker.id };
+        state.held.send_modify(|held| *held += 1);
+        Some(place)
     }
 
     /// Whether a place that is held already has everything that is required.
@@ -245,6 +262,7 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut state = self.hall.state();
+        state.held.send_modify(|held| *held -= 1);
         if let Some(worker) = state.workers.get_mut(&self.worker).filter(|worker| worker.id == self.id) {
             worker.busy = worker.busy.saturating_sub(1);
             state.wake_hungry();
@@ -256,6 +274,19 @@ impl Slots {
     /// Waits for work. `None` when there will be no more.
     pub async fn claim(&self) -> Option<Offer> {
         self.offers.lock().await.recv().await
+    }
+
+    /// Takes no more work, and gives up what was offered and not claimed yet.
+    pub(crate) fn retire(&self) {
+        if let Some(worker) = self.hall.state().workers.get_mut(&self.worker).filter(|worker| worker.id == self.id) {
+            worker.slots = 0;
+        }
+        // While somebody waits for an offer there is none.
+        let Ok(mut offers) = self.offers.try_lock() else { return };
+        while let Ok(Offer { assignment, .. }) = offers.try_recv() {
+            let task = &assignment.plan.tasks[assignment.task].name;
+            self.hall.lose_attempt(&assignment.run_id, task, assignment.attempt, "its worker was going home");
+        }
     }
 
     /// Hands in how an attempt ended and waits until that is durable.

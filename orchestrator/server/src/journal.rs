@@ -10,8 +10,8 @@ pub trait Journal: Send + Sync {
     /// See [`Store::create`].
     async fn create(&self, new: &store::NewRun<'_>, run: &Run, records: Vec<Record>) -> Result<Created, store::Error>;
 
-    /// See [`Store::append`].
-    async fn append(&self, run: &Run, records: Vec<Record>) -> Result<Vec<Record>, store::Error>;
+    /// See [`Store::append_as`].
+    async fn append(&self, holder: &str, run: &Run, records: Vec<Record>) -> Result<Vec<Record>, store::Error>;
 
     /// See [`Store::tail`].
     async fn tail(&self, run_id: &str, after: u64) -> Result<Vec<Record>, store::Error>;
@@ -26,8 +26,8 @@ impl Journal for Store {
         Store::create(self, new, run, records).await
     }
 
-    async fn append(&self, run: &Run, records: Vec<Record>) -> Result<Vec<Record>, store::Error> {
-        Store::append(self, run, records).await
+    async fn append(&self, holder: &str, run: &Run, records: Vec<Record>) -> Result<Vec<Record>, store::Error> {
+        self.append_as(holder, run, records).await
     }
 
     async fn tail(&self, run_id: &str, after: u64) -> Result<Vec<Record>, store::Error> {

@@ -84,7 +84,15 @@ impl Remotes {
                 }
             }
         };
-        let Ok(Some(offer)) = timeout(wait, waiting).await else { return Ok(None) };
+        let offer = match timeout(wait, waiting).await {
+            Ok(Some(offer)) => offer,
+            Err(_) => return Ok(None),
+            Ok(None) => {
+                // This server is ending: asking again at once would find nothing else.
+                tokio::time::sleep(wait.min(LEASE / 4)).await;
+                return Ok(None);
+            }
+        };
         let given = offer.assignment;
         let task = given.plan.tasks[given.task].name.clone();
         let id = AttemptId { run_id: given.run_id.clone(), task, attempt: given.attempt };
@@ -96,6 +104,9 @@ impl Remotes {
     /// The worker lives. What it was given and does not know of is given up; what it should not do is to stop.
     pub fn beat(&self, worker: &str, beat: &Beat) -> Result<Orders, Unknown> {
         let remote = self.find(worker)?;
+        if beat.closing {
+            remote.slots.retire();
+        }
         let mut state = remote.state();
         let unheard = |id: &AttemptId, given: &Given| given.at.elapsed() > LEASE / 2 && !beat.attempts.contains(id);
         let lost: Vec<AttemptId> =
@@ -105,7 +116,9 @@ impl Remotes {
             let reason = format!("worker {worker} does not know of it");
             self.hall.lose_attempt(&id.run_id, &id.task, id.attempt, &reason);
         }
-        let stop = |id: &&AttemptId| state.given.get(id).is_none_or(|given| *given.stop.borrow());
+        // A driver that is gone will hear no report.
+        let over = |given: &Given| *given.stop.borrow() || given.stop.has_changed().is_err();
+        let stop = |id: &&AttemptId| state.given.get(id).is_none_or(over);
         Ok(Orders { stop: beat.attempts.iter().filter(stop).cloned().collect() })
     }
 

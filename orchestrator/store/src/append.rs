@@ -24,6 +24,11 @@ impl Store {
     /// [`Kind::Conflict`] if the journal does not end where the records begin; nothing was written.
     /// [`Kind::Unknown`] if the connection broke during the commit; ask [`Store::settle`].
     pub async fn append(&self, run: &Run, records: Vec<Record>) -> Result<Vec<Record>, Error> {
+        self.append_as("", run, records).await
+    }
+
+    /// As [`Store::append`], but only while `holder` drives the run: who has lost the lease decides nothing more.
+    pub async fn append_as(&self, holder: &str, run: &Run, records: Vec<Record>) -> Result<Vec<Record>, Error> {
         let (Some(first), Some(last)) = (records.first(), records.last()) else { return Ok(records) };
         let args = [
             run.id().into(),
@@ -33,10 +38,12 @@ impl Store {
             run.started_at().into(),
             run.finished_at().into(),
             run.error().into(),
+            holder.into(),
         ];
         let mut tx = self.db.begin().await?;
         if tx.execute(include_str!("../sql/append_run.sql"), &args).await? == 0 {
-            let message = format!("append to run {}: its journal has grown meanwhile", run.id());
+            let message =
+                format!("append to run {}: its journal has grown meanwhile, or somebody else drives it", run.id());
             return Err(Error::new(Kind::Conflict, message));
         }
         let records = write(&mut tx, run, records).await?;

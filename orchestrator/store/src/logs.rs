@@ -3,7 +3,7 @@
 use flow::Time;
 
 use crate::Store;
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::row::{Arg, Row};
 
 /// A line of an attempt's log.
@@ -24,12 +24,26 @@ pub struct NumberedLine {
     pub line: Line,
 }
 
+/// How often lines are numbered anew because others came first.
+const LOG_TRIES: usize = 20;
+
 impl Store {
     /// Makes the lines durable, in one transaction, after those of the run that are there.
     pub async fn log(&self, run_id: &str, lines: &[Line]) -> Result<(), Error> {
         if lines.is_empty() {
             return Ok(());
         }
+        for _ in 0..LOG_TRIES {
+            match self.try_log(run_id, lines).await {
+                // Somebody else has added lines meanwhile.
+                Err(error) if error.kind == Kind::Conflict => {}
+                logged => return logged,
+            }
+        }
+        self.try_log(run_id, lines).await
+    }
+
+    async fn try_log(&self, run_id: &str, lines: &[Line]) -> Result<(), Error> {
         let mut tx = self.db.begin().await?;
         let rows = tx.fetch(include_str!("../sql/logs_last.sql"), &[run_id.into()]).await?;
         let last = rows.into_iter().next().map_or(Ok(0), |mut row| row.number())?;

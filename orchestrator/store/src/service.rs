@@ -41,7 +41,7 @@ impl Store {
         Ok(self.db.write(include_str!("../sql/schedule_advance.sql"), &args).await? == 1)
     }
 
-    /// Holds the schedule of a flow, or lets it go on.
+    /// Holds the schedule of a flow that has begun, or lets it go on.
     pub async fn pause_schedule(&self, flow: &str, paused: bool) -> Result<(), Error> {
         self.db.write(include_str!("../sql/schedule_pause.sql"), &[flow.into(), paused.into()]).await.map(drop)
     }

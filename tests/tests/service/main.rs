@@ -334,3 +334,31 @@ fn a_backfill_makes_each_time_once_and_goes_on_after_its_death() {
     let third = world.command(&range).output().unwrap();
     assert!(String::from_utf8_lossy(&third.stderr).contains("0 runs of flow `f`; 20 left out"), "{third:?}");
 }
+
+#[test]
+fn servers_and_workers_that_end_wait_for_what_runs_elsewhere() {
+    let world = World::sqlite();
+    world.flow("f", &GATED.replace("[tasks.gated]", "[tasks.gated]\nrequires = { zone = \"a\" }"));
+    let server = world.serve(&[]);
+    let worker = world.worker(&server, &["--labels", "zone=a", "--slots", "4", "--name", "one"]);
+    let run = world.submit(&server, r#"{"flow": "f"}"#);
+    world.wait_for("begun");
+    // The worker goes home when its task is done, and meanwhile gets nothing new although it has free slots.
+    worker.signal(Signal::TERM);
+    let log = world.path("worker---labels_zone=a_--slots_4_--name_one.log");
+    until("the drain", MINUTE, || fs::read_to_string(&log).unwrap().contains("no more work is taken"));
+    std::thread::sleep(Duration::from_millis(500));
+    fs::remove_file(world.path("begun")).unwrap();
+    let other = world.submit(&server, r#"{"flow": "f"}"#);
+    until("the second run", MINUTE, || world.task(&other, "first")["state"] == "succeeded");
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(world.task(&other, "gated")["state"], "ready", "no worker with the label takes work");
+    server.signal(Signal::TERM);
+    std::thread::sleep(Duration::from_millis(500));
+    fs::write(world.path("go"), "").unwrap();
+    assert_eq!(server.wait(), Some(0));
+    assert_eq!(worker.wait(), Some(0));
+    let gated = world.task(&run, "gated");
+    assert_eq!((&gated["state"], &gated["attempts"]), (&Value::from("succeeded"), &Value::from(1)));
+    world.is_sound();
+}

@@ -93,16 +93,20 @@ impl Remote {
 
     /// Keeps saying that this worker is there, and stops what it is told to. Ends when it is dropped.
     pub async fn beat(&self) {
+        let mut closing = self.closing.subscribe();
         loop {
             let attempts: Vec<AttemptId> = self.state().running.keys().cloned().collect();
-            match self.post::<_, Orders>("beat", &Beat { attempts }, PATIENCE).await {
+            let beat = Beat { attempts, closing: *closing.borrow_and_update() };
+            // Several beats fit into a lease, so that one that gets lost costs nothing.
+            let pause = self.state().lease.map_or(BEAT_FIRST, |lease| lease / 4);
+            match self.post::<_, Orders>("beat", &beat, pause).await {
                 Ok(Some(orders)) => self.stop(&orders.stop),
                 Ok(None) => {}
                 Err(Failed::Unknown) => _ = self.register().await,
                 Err(Failed::Refused(error) | Failed::Away(error)) => tracing::warn!("{error}"),
             }
-            let lease = self.state().lease;
-            tokio::time::sleep(lease.map_or(BEAT_FIRST, |lease| lease / 4)).await;
+            // That it closes is told at once.
+            let _ = tokio::time::timeout(pause, closing.changed()).await;
         }
     }
 
@@ -161,7 +165,8 @@ impl Remote {
             status => {
                 let said: serde_json::Value = response.json().await.unwrap_or_default();
                 let error = format!("{} says {status}: {}", self.base, said["detail"].as_str().unwrap_or_default());
-                Err(if status.is_client_error() { Failed::Refused(error) } else { Failed::Away(error) })
+                let passes = [StatusCode::BAD_GATEWAY, StatusCode::SERVICE_UNAVAILABLE, StatusCode::GATEWAY_TIMEOUT];
+                Err(if passes.contains(&status) { Failed::Away(error) } else { Failed::Refused(error) })
             }
         }
     }
@@ -271,9 +276,10 @@ impl Link for Remote {
         for _ in 0..3 {
             match self.post::<_, serde_json::Value>("log", &lines, PATIENCE).await {
                 Err(Failed::Away(_)) => pauses.next().await,
-                Ok(_) | Err(_) => return,
+                Err(Failed::Refused(_)) => break,
+                Ok(_) | Err(Failed::Unknown) => return,
             }
         }
-        tracing::warn!("{} lines of log are lost: {} does not answer", lines.len(), self.base);
+        tracing::warn!("{} lines of log are lost: {} does not take them", lines.len(), self.base);
     }
 }

@@ -8,6 +8,7 @@ use server::hall::Labels;
 use server::service::{self, Setup};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
+use tokio::time::{Instant, timeout_at};
 
 use crate::compiler::Compiler;
 use crate::context::Context;
@@ -60,10 +61,13 @@ async fn serve(args: &Args, cx: &Context, cores: Handle) -> Result<(), Error> {
     let compile = Arc::new(Compiler { engine, store: store.clone(), cores, paths, scratch });
     let stop = interrupt::listen_to_stop()?;
     tracing::info!("{} slots in this process", settings.slots);
-    let grace = Duration::from_millis(args.grace);
+    let (grace, idle) = (Duration::from_millis(args.grace), hall.clone());
     let drained = async move {
         print::note("nothing new starts; waiting for what is running");
+        let over = Instant::now() + grace;
         workshop.close(grace).await;
+        // Workers elsewhere finish, too.
+        let _ = timeout_at(over, idle.idle()).await;
     };
     Ok(service::serve(Setup { store, hall, compile, name, listener }, stop, drained).await?)
 }

@@ -36,7 +36,8 @@ impl From<store::Error> for Problem {
         let status = match error.kind {
             Kind::NotFound => StatusCode::NOT_FOUND,
             Kind::Refused | Kind::Conflict => StatusCode::CONFLICT,
-            _ => StatusCode::SERVICE_UNAVAILABLE,
+            Kind::Unreachable | Kind::Busy | Kind::Full | Kind::Unknown => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Problem { status, detail: format!("failed to {error}"), hint: error.hint }
     }

@@ -148,9 +148,13 @@ pub(super) async fn go_on(State(service): Shared, Path(flow): Path<String>) -> R
 }
 
 async fn hold(service: &Service, flow: &str, paused: bool) -> Result<StatusCode, Problem> {
-    if service.flow(flow).is_none() {
+    let Some(known) = service.flow(flow) else {
         return Err(Problem::not_found(format!("there is no flow `{flow}` here")));
-    }
+    };
+    let Some(schedule) = &known.schedule else {
+        return Err(Problem::new(StatusCode::CONFLICT, format!("flow `{flow}` has no schedule")));
+    };
+    service.store.begin_schedule(flow, schedule.begins(service.clock.now())).await?;
     service.store.pause_schedule(flow, paused).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -65,7 +65,9 @@ impl Driver<'_> {
 
     /// Makes the run together with its first facts. A run that these close needs no lease.
     pub(super) async fn create(&self, records: Vec<Record>) -> Result<Vec<Record>, Error> {
-        let Some(creation) = &self.creation else { return Ok(self.seat.journal.append(&self.run, records).await?) };
+        let Some(creation) = &self.creation else {
+            return Ok(self.seat.journal.append(self.seat.holder, &self.run, records).await?);
+        };
         let new = store::NewRun {
             pins: &self.pins,
             created_at: records.first().map_or(0, |record| record.at),

@@ -68,7 +68,9 @@ impl Driver<'_> {
         loop {
             let answer = match self.seq {
                 0 => self.create(records.to_vec()).await,
-                _ => self.seat.journal.append(&self.run, records.to_vec()).await.map_err(Error::Store),
+                _ => {
+                    self.seat.journal.append(self.seat.holder, &self.run, records.to_vec()).await.map_err(Error::Store)
+                }
             };
             match answer {
                 Err(error) => patience.bear(error).await?,
@@ -85,6 +87,8 @@ impl Driver<'_> {
         let known = records.partition_point(|record| record.seq <= self.seq);
         self.recorded(&records[known..]);
         self.tidy_places();
+        // Perhaps the lease is gone: look at once.
+        self.renew_at = self.seat.clock.now();
         Ok(())
     }
 
@@ -98,7 +102,8 @@ impl Driver<'_> {
             let Some(id) = self.run.plan().task_id(task) else { continue };
             match record.event {
                 Event::TaskStarted { token, .. } => self.hand_out(id, attempt, token),
-                _ => _ = self.held.remove(&(id, attempt)),
+                // Who ended it himself hears nothing new; whoever else still works on it is to stop.
+                _ => drop(self.held.remove(&(id, attempt)).map(|stop| stop.send_replace(true))),
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Runs: made for whoever drives them first, and driven.
 
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,13 +45,14 @@ impl Service {
     /// Takes runs that nobody drives, and drives each to its end.
     pub(super) async fn keep_driving(self: Arc<Self>) {
         let mut drives = JoinSet::new();
-        let mut driven: BTreeSet<String> = BTreeSet::new();
+        let mut driven: HashMap<tokio::task::Id, String> = HashMap::new();
         loop {
             match self.store.takeable(TAKE_MAX).await {
                 Ok(open) => {
                     for head in open {
-                        if driven.insert(head.run_id.clone()) {
-                            drives.spawn(self.clone().drive(head.run_id));
+                        if !driven.values().any(|run_id| *run_id == head.run_id) {
+                            let task = drives.spawn(self.clone().drive(head.run_id.clone()));
+                            driven.insert(task.id(), head.run_id);
                         }
                     }
                 }
@@ -62,16 +63,17 @@ impl Service {
                 }
             }
             let _ = tokio::time::timeout(LOOK, self.new_runs.notified()).await;
-            while let Some(done) = drives.try_join_next() {
-                match done {
-                    Ok(run_id) => drop(driven.remove(&run_id)),
-                    Err(error) => tracing::error!("a driver ended badly: {error}"),
+            while let Some(done) = drives.try_join_next_with_id() {
+                let id = done.as_ref().map_or_else(tokio::task::JoinError::id, |(id, ())| *id);
+                let run_id = driven.remove(&id).unwrap_or_default();
+                if let Err(error) = done {
+                    tracing::error!("the driver of run {run_id} ended badly: {error}");
                 }
             }
         }
     }
 
-    async fn drive(self: Arc<Self>, run_id: String) -> String {
+    async fn drive(self: Arc<Self>, run_id: String) {
         match self.try_drive(&run_id).await {
             Ok(Some(run)) => {
                 let state = format!("{:?}", run.state()).to_lowercase();
@@ -82,7 +84,6 @@ impl Service {
             // Whoever sees the lease expire goes on with the run.
             Err(error) => tracing::warn!("failed to {error}"),
         }
-        run_id
     }
 
     /// `None` if somebody else was faster.

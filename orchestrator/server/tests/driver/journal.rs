@@ -101,7 +101,7 @@ impl Journal for Memory {
         self.write(records).map(Created::New)
     }
 
-    async fn append(&self, _: &Run, records: Vec<Record>) -> Result<Vec<Record>, Error> {
+    async fn append(&self, _: &str, _: &Run, records: Vec<Record>) -> Result<Vec<Record>, Error> {
         self.write(records)
     }
 
