@@ -3,6 +3,7 @@
 pub mod golden;
 pub mod lesson;
 pub mod outside;
+pub mod postgres;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

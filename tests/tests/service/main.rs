@@ -347,14 +347,13 @@ fn servers_and_workers_that_end_wait_for_what_runs_elsewhere() {
     worker.signal(Signal::TERM);
     let log = world.path("worker---labels_zone=a_--slots_4_--name_one.log");
     until("the drain", MINUTE, || fs::read_to_string(&log).unwrap().contains("no more work is taken"));
-    std::thread::sleep(Duration::from_millis(500));
     fs::remove_file(world.path("begun")).unwrap();
     let other = world.submit(&server, r#"{"flow": "f"}"#);
     until("the second run", MINUTE, || world.task(&other, "first")["state"] == "succeeded");
-    std::thread::sleep(Duration::from_millis(500));
     assert_eq!(world.task(&other, "gated")["state"], "ready", "no worker with the label takes work");
+    let log = world.path(&format!("serve-{}.log", server.id()));
     server.signal(Signal::TERM);
-    std::thread::sleep(Duration::from_millis(500));
+    until("its drain", MINUTE, || fs::read_to_string(&log).unwrap().contains("waiting for what is running"));
     fs::write(world.path("go"), "").unwrap();
     assert_eq!(server.wait(), Some(0));
     assert_eq!(worker.wait(), Some(0));

@@ -5,7 +5,6 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -33,17 +32,7 @@ impl World {
     }
 
     pub fn postgres() -> Option<World> {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let Ok(url) = std::env::var("FLOWCTL_TEST_POSTGRES") else {
-            assert!(std::env::var_os("CI").is_none(), "FLOWCTL_TEST_POSTGRES is not set; run tests/with-postgres");
-            eprintln!("NOT RUN on PostgreSQL: run the tests through tests/with-postgres");
-            return None;
-        };
-        let schema = format!("s{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let mut psql = Command::new("psql");
-        assert!(psql.args(["-q", "-c", &format!("create schema {schema}"), &url]).status().unwrap().success());
-        let mark = if url.contains('?') { '&' } else { '?' };
-        let postgres = Some(format!("{url}{mark}options[search_path]={schema}"));
+        let postgres = Some(tests::postgres::schema()?);
         Some(World { postgres, ..World::sqlite() })
     }
 

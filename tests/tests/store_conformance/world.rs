@@ -2,7 +2,6 @@
 
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use flow::lineage::{Column, Input, Kind, Subtype};
 use flow::plan::{Need, Output, Plan, Task};
@@ -10,6 +9,7 @@ use flow::run::{Event, Record, Run};
 use flow::spec::Mode;
 use flow::wire::{Outcome, Pins};
 use store::{Created, NewRun, Origin, Store};
+use tests::postgres::{psql, schema};
 
 /// A database of its own, gone with the test.
 pub struct World {
@@ -26,16 +26,7 @@ impl World {
     /// A schema of its own in the database that `FLOWCTL_TEST_POSTGRES` names. Without it the test
     /// fails in CI and says elsewhere that it did not run.
     pub fn postgres() -> Option<World> {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let Ok(url) = std::env::var("FLOWCTL_TEST_POSTGRES") else {
-            assert!(std::env::var_os("CI").is_none(), "FLOWCTL_TEST_POSTGRES is not set; run tests/with-postgres");
-            eprintln!("NOT RUN on PostgreSQL: run the tests through tests/with-postgres");
-            return None;
-        };
-        let schema = format!("t{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        psql(&url, &format!("create schema {schema}"));
-        let mark = if url.contains('?') { '&' } else { '?' };
-        Some(World { setting: format!("{url}{mark}options[search_path]={schema}"), _folder: None })
+        Some(World { setting: schema()?, _folder: None })
     }
 
     pub async fn open(&self) -> Store {
@@ -56,18 +47,6 @@ impl World {
             }
         }
     }
-}
-
-fn psql(url: &str, sql: &str) {
-    run(Command::new("psql").args([
-        "-XqAt",
-        "-v",
-        "ON_ERROR_STOP=1",
-        "-d",
-        url.trim_end_matches(['?', '&']),
-        "-c",
-        sql,
-    ]));
 }
 
 fn run(command: &mut Command) {

@@ -81,9 +81,10 @@ impl Remote {
         Ok(Remote { client, base, registration, state: Mutex::default(), closing, registering: Default::default() })
     }
 
-    /// Takes no more work.
-    pub fn close(&self) {
+    /// Takes no more work, and lets the server know.
+    pub async fn close(&self) {
         self.closing.send_replace(true);
+        self.beat_once().await;
     }
 
     /// Says goodbye: what still runs here is given to others.
@@ -93,21 +94,26 @@ impl Remote {
 
     /// Keeps saying that this worker is there, and stops what it is told to. Ends when it is dropped.
     pub async fn beat(&self) {
-        let mut closing = self.closing.subscribe();
         loop {
-            let attempts: Vec<AttemptId> = self.state().running.keys().cloned().collect();
-            let beat = Beat { attempts, closing: *closing.borrow_and_update() };
-            // Several beats fit into a lease, so that one that gets lost costs nothing.
-            let pause = self.state().lease.map_or(BEAT_FIRST, |lease| lease / 4);
-            match self.post::<_, Orders>("beat", &beat, pause).await {
-                Ok(Some(orders)) => self.stop(&orders.stop),
-                Ok(None) => {}
-                Err(Failed::Unknown) => _ = self.register().await,
-                Err(Failed::Refused(error) | Failed::Away(error)) => tracing::warn!("{error}"),
-            }
-            // That it closes is told at once.
-            let _ = tokio::time::timeout(pause, closing.changed()).await;
+            self.beat_once().await;
+            tokio::time::sleep(self.pause()).await;
         }
+    }
+
+    async fn beat_once(&self) {
+        let attempts: Vec<AttemptId> = self.state().running.keys().cloned().collect();
+        let beat = Beat { attempts, closing: *self.closing.borrow() };
+        match self.post::<_, Orders>("beat", &beat, self.pause()).await {
+            Ok(Some(orders)) => self.stop(&orders.stop),
+            Ok(None) => {}
+            Err(Failed::Unknown) => _ = self.register().await,
+            Err(Failed::Refused(error) | Failed::Away(error)) => tracing::warn!("{error}"),
+        }
+    }
+
+    /// Between two beats, several of which fit into a lease, so that one that gets lost costs nothing.
+    fn pause(&self) -> Duration {
+        self.state().lease.map_or(BEAT_FIRST, |lease| lease / 4)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

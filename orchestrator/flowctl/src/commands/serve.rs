@@ -6,9 +6,10 @@ use std::time::Duration;
 use server::Hall;
 use server::hall::Labels;
 use server::service::{self, Setup};
+use store::Store;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::compiler::Compiler;
 use crate::context::Context;
@@ -16,6 +17,9 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::slots::{Plant, Workshop};
 use crate::{interrupt, local, print};
+
+/// How long a store may be away when the service starts.
+const STORE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Run flows by their schedules, for as long as this process lives.
 ///
@@ -52,7 +56,7 @@ async fn serve(args: &Args, cx: &Context, cores: Handle) -> Result<(), Error> {
     let listener = listen(args).await?;
     local::ready(settings)?;
     let engine = cx.engine_to_work()?;
-    let store = Arc::new(local::open_to_write(cx).await?);
+    let store = Arc::new(open(cx).await?);
     let name = format!("serve/{}", uuid::Uuid::now_v7());
     let hall = Hall::default();
     let plant = Plant { labels: Some(Labels::new()), ..local::plant(settings, &engine, &store, cores.clone()) };
@@ -70,6 +74,20 @@ async fn serve(args: &Args, cx: &Context, cores: Handle) -> Result<(), Error> {
         let _ = timeout_at(over, idle.idle()).await;
     };
     Ok(service::serve(Setup { store, hall, compile, name, listener }, stop, drained).await?)
+}
+
+/// Services and databases start in any order.
+async fn open(cx: &Context) -> Result<Store, Error> {
+    let patience = Instant::now() + STORE_PATIENCE;
+    loop {
+        match local::open_to_write(cx).await {
+            Err(Error::Told { exit: Exit::Unreachable, message, .. }) if Instant::now() < patience => {
+                tracing::warn!("{message}; trying again");
+                sleep(Duration::from_secs(1)).await;
+            }
+            opened => return opened,
+        }
+    }
 }
 
 async fn listen(args: &Args) -> Result<TcpListener, Error> {

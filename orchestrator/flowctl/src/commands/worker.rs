@@ -53,8 +53,8 @@ async fn work(args: &Args, cx: &Context, cores: Handle) -> Result<(), Error> {
     let mut working = tokio::spawn(worker::serve(remote.clone(), executor, settings.slots, cores));
     // Fails only if nobody can say stop any more.
     let _ = stop.wait_for(|stop| *stop).await;
+    remote.close().await;
     tracing::info!("no more work is taken; waiting for what is running");
-    remote.close();
     let _ = timeout(Duration::from_millis(args.grace), &mut working).await;
     working.abort();
     beat.abort();
