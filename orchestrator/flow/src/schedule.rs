@@ -219,6 +219,12 @@ mod tests {
         assert!(due.iter().all(|delay| *delay <= 600_000) && due.iter().any(|delay| *delay > 300_000), "{due:?}");
         let again: Vec<Time> = schedule.after(0).take(50).map(|time| schedule.due("f", time) - time).collect();
         assert_eq!(due, again);
+        let late = self::schedule("cron = \"@hourly\"\njitter = \"2d\"");
+        let times: Vec<Time> = late.after(0).take(20).collect();
+        assert!(times.windows(2).all(|two| late.due("f", two[0]) < two[1]), "each before the next comes up");
+        let (now, standing) = (times[9] + 1, Standing { handled: times[4], busy: false, up_since: 0 });
+        let run = late.turn("f", standing, now).and_then(|turn| turn.run);
+        assert_eq!(run, Some(if late.due("f", times[9]) <= now { times[9] } else { times[8] }));
     }
 
     #[test]

@@ -7,9 +7,6 @@ use crate::spec::{Catchup, Overlap};
 /// How long before a service came up a time may have been due and still be on time: a restart misses nothing.
 const RESTART_MS: Time = 60_000;
 
-/// How many times that are not due yet are looked at, where the jitter is much longer than the period.
-const JITTERED_MAX: usize = 1_000;
-
 /// How things stand with a flow's schedule.
 #[derive(Clone, Copy, Debug)]
 pub struct Standing {
@@ -60,17 +57,10 @@ impl Schedule {
         self.after(handled).next().map(|time| self.due(flow, time))
     }
 
-    /// The last time that is due; `first` is.
+    /// The last time that is due; `first` is. Of two times the earlier is due before the later one comes up.
     fn last_due(&self, flow: &str, first: Time, now: Time) -> Time {
-        let mut last = self.latest(now);
-        for _ in 0..JITTERED_MAX {
-            match last.filter(|time| *time > first) {
-                Some(time) if self.due(flow, time) <= now => return time,
-                Some(time) => last = self.latest(time - 1),
-                None => return first,
-            }
-        }
-        // However late a time is, it is due when the jitter has passed.
-        self.latest(now.saturating_sub(self.jitter_ms)).map_or(first, |time| time.max(first))
+        let last = self.latest(now).filter(|time| *time > first);
+        let due = |time: &Time| self.due(flow, *time) <= now;
+        last.filter(due).or_else(|| self.latest(last? - 1)).map_or(first, |time| time.max(first))
     }
 }
