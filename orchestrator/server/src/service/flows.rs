@@ -41,11 +41,11 @@ impl Flows {
         self.seen().values().filter_map(|seen| seen.good.clone()).collect()
     }
 
-    /// Another file whose flow has this name.
-    fn rival(&self, file: &Path, name: &str) -> Option<PathBuf> {
+    /// Whether another file's flow has this name.
+    fn is_taken(&self, file: &Path, name: &str) -> bool {
         let seen = self.seen();
         let mut others = seen.values().filter_map(|seen| seen.good.as_ref()).filter(|flow| flow.file != file);
-        others.find(|flow| flow.name.eq_ignore_ascii_case(name)).map(|flow| flow.file.clone())
+        others.any(|flow| flow.name.eq_ignore_ascii_case(name))
     }
 }
 
@@ -83,10 +83,6 @@ impl Service {
         }
     }
 
-    fn is_there(&self, file: &Path) -> bool {
-        self.flows.seen().contains_key(file)
-    }
-
     async fn read(&self, file: &Path, before: Option<Arc<Flow>>) -> Option<Arc<Flow>> {
         let loaded = match std::fs::read_to_string(file) {
             Ok(text) if before.as_ref().is_some_and(|flow| flow.text == text) => return before,
@@ -94,7 +90,7 @@ impl Service {
             Err(error) => Err(format!("failed to read {}: {error}", file.display())),
         };
         match loaded {
-            Ok((_, loaded)) if self.flows.rival(file, &loaded.name).is_some_and(|rival| self.is_there(&rival)) => {
+            Ok((_, loaded)) if self.flows.is_taken(file, &loaded.name) => {
                 tracing::warn!("{}: another file has a flow `{}`, which stays in force", file.display(), loaded.name);
                 before
             }
