@@ -1,5 +1,7 @@
 //! The surface: flags, subcommands, and the way from one to the other.
 
+use std::path::PathBuf;
+
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::commands::*;
@@ -44,6 +46,12 @@ pub struct Global {
     /// How many tasks may run at the same time.
     #[arg(long, global = true, value_name = "N", env = "FLOWCTL_SLOTS", hide_env = true, value_parser = slots)]
     pub slots: Option<usize>,
+    /// A file with the token that a server asks for. Without it, FLOWCTL_TOKEN is the token.
+    #[arg(long, global = true, value_name = "FILE", env = "FLOWCTL_TOKEN_FILE", hide_env = true)]
+    pub token_file: Option<PathBuf>,
+    /// A file with the certificate, in PEM, of the only authority to trust for `https://` servers.
+    #[arg(long, global = true, value_name = "FILE", env = "FLOWCTL_CA", hide_env = true)]
+    pub ca: Option<PathBuf>,
 }
 
 fn slots(text: &str) -> Result<usize, String> {

@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 use store::Store;
 use tokio::runtime::{Builder, Handle, Runtime};
+use worker::Access;
 
 use crate::cli::Global;
 use crate::error::Error;
@@ -39,6 +40,13 @@ impl Context {
         }
         let found = Settings::find(&self.global)?;
         Ok(self.settings.get_or_init(|| found))
+    }
+
+    /// What opens a server's door. The token is no flag: everybody on the machine can read those.
+    pub fn access(&self) -> Access {
+        let given = |path: &Option<PathBuf>| path.clone().filter(|path| !path.as_os_str().is_empty());
+        let token = std::env::var("FLOWCTL_TOKEN").ok().filter(|token| !token.is_empty());
+        Access { ca: given(&self.global.ca), token, token_file: given(&self.global.token_file) }
     }
 
     /// Opens the store to write, and makes it if it is not there.

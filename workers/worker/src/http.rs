@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
+use crate::client::{self, Access};
 use crate::{Claim, Link};
 
 /// How long a claim may wait at the server.
@@ -29,7 +30,7 @@ const WORKS_MAX: usize = 16;
 
 /// A worker's tie to a server.
 pub struct Remote {
-    client: Client,
+    access: Access,
     /// Ends without a slash.
     base: String,
     registration: Registration,
@@ -39,8 +40,10 @@ pub struct Remote {
     registering: tokio::sync::Mutex<()>,
 }
 
-#[derive(Default)]
 struct State {
+    client: Client,
+    /// The server does not let this worker in.
+    barred: bool,
     /// The means to stop each attempt that runs here.
     running: HashMap<AttemptId, watch::Sender<bool>>,
     works: BTreeMap<String, Arc<Shared>>,
@@ -60,25 +63,38 @@ enum Failed {
     Unknown,
     /// It said no, and will again.
     Refused(String),
+    /// It does not let this worker in, until somebody has seen to it.
+    Barred,
     /// It could not be reached, or has troubles of its own.
     Away(String),
 }
 
 impl Remote {
-    /// A worker called `name` for the server at `base`, an `http://` URL.
+    /// A worker called `name` for the server at `base`.
     ///
     /// # Errors
-    /// What is wrong with the URL, or with this machine's network.
-    pub fn new(base: &str, name: String, slots: usize, labels: BTreeMap<String, String>) -> Result<Self, String> {
-        let base = base.trim_end_matches('/').to_owned();
-        if !base.starts_with("http://") {
-            return Err(format!("`{base}` is not the URL of a server, such as http://127.0.0.1:7300"));
-        }
-        let client =
-            Client::builder().no_proxy().connect_timeout(PATIENCE).build().map_err(|error| error.to_string())?;
+    /// What is wrong with the URL, the token, or the certificates that are to be trusted.
+    pub fn new(
+        base: &str,
+        access: Access,
+        name: String,
+        slots: usize,
+        labels: BTreeMap<String, String>,
+    ) -> Result<Self, String> {
+        let base = client::base(base)?;
+        let client = access.client()?;
         let registration = Registration { wire: WIRE, worker: name, slots, labels };
         let (closing, _) = watch::channel(false);
-        Ok(Remote { client, base, registration, state: Mutex::default(), closing, registering: Default::default() })
+        let state = State {
+            client,
+            barred: false,
+            running: HashMap::new(),
+            works: BTreeMap::new(),
+            lease: None,
+            generation: 0,
+        };
+        let (state, registering) = (Mutex::new(state), tokio::sync::Mutex::default());
+        Ok(Remote { access, base, registration, state, closing, registering })
     }
 
     /// Takes no more work, and lets the server know.
@@ -107,6 +123,7 @@ impl Remote {
             Ok(Some(orders)) => self.stop(&orders.stop),
             Ok(None) => {}
             Err(Failed::Unknown) => _ = self.register().await,
+            Err(Failed::Barred) => {}
             Err(Failed::Refused(error) | Failed::Away(error)) => tracing::warn!("{error}"),
         }
     }
@@ -118,6 +135,26 @@ impl Remote {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn client(&self) -> Client {
+        self.state().client.clone()
+    }
+
+    /// Tells once that the server does not let this worker in. Whoever gives it another token changes a file, which is
+    /// read again here.
+    fn bar(&self, error: &str) -> Failed {
+        let again = self.access.token_file.as_ref().map(|_| self.access.client());
+        let mut state = self.state();
+        if !std::mem::replace(&mut state.barred, true) {
+            tracing::error!("{error}; a token with the scope `work` is needed; trying again until there is one");
+        }
+        match again {
+            Some(Ok(client)) => state.client = client,
+            Some(Err(why)) => tracing::warn!("{why}"),
+            None => {}
+        }
+        Failed::Barred
     }
 
     fn stop(&self, attempts: &[AttemptId]) {
@@ -135,7 +172,7 @@ impl Remote {
             return Ok(());
         }
         let url = format!("{}/v1/workers", self.base);
-        let response = self.client.post(url).timeout(PATIENCE).json(&self.registration).send().await;
+        let response = self.client().post(url).timeout(PATIENCE).json(&self.registration).send().await;
         let welcome: Option<Welcome> = self.read(response).await?;
         let mut state = self.state();
         state.generation += 1;
@@ -155,15 +192,17 @@ impl Remote {
         patience: Duration,
     ) -> Result<Option<A>, Failed> {
         let url = format!("{}/v1/workers/{}/{what}", self.base, self.registration.worker);
-        self.read(self.client.post(url).timeout(patience).json(body).send().await).await
+        self.read(self.client().post(url).timeout(patience).json(body).send().await).await
     }
 
     async fn read<A: DeserializeOwned>(&self, response: reqwest::Result<Response>) -> Result<Option<A>, Failed> {
-        let away = |error: reqwest::Error| {
-            let why = std::error::Error::source(&error).map(|why| format!(": {why}")).unwrap_or_default();
-            Failed::Away(format!("{} does not answer: {}{why}", self.base, error.without_url()))
-        };
+        let away =
+            |error: reqwest::Error| Failed::Away(format!("{} does not answer: {}", self.base, client::cause(&error)));
         let response = response.map_err(away)?;
+        let barred = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&response.status());
+        if !barred && std::mem::take(&mut self.state().barred) {
+            tracing::info!("{} lets this worker in again", self.base);
+        }
         match response.status() {
             StatusCode::NO_CONTENT => Ok(None),
             status if status.is_success() => response.json().await.map(Some).map_err(away),
@@ -172,7 +211,11 @@ impl Remote {
                 let said: serde_json::Value = response.json().await.unwrap_or_default();
                 let error = format!("{} says {status}: {}", self.base, said["detail"].as_str().unwrap_or_default());
                 let passes = [StatusCode::BAD_GATEWAY, StatusCode::SERVICE_UNAVAILABLE, StatusCode::GATEWAY_TIMEOUT];
-                Err(if passes.contains(&status) { Failed::Away(error) } else { Failed::Refused(error) })
+                Err(match status {
+                    _ if barred => self.bar(&error),
+                    status if passes.contains(&status) => Failed::Away(error),
+                    _ => Failed::Refused(error),
+                })
             }
         }
     }
@@ -210,7 +253,7 @@ impl Remote {
             return Ok(work.clone());
         }
         let url = format!("{}/v1/runs/{run_id}/work", self.base);
-        let work: Option<Work> = self.read(self.client.get(url).timeout(PATIENCE).send().await).await?;
+        let work: Option<Work> = self.read(self.client().get(url).timeout(PATIENCE).send().await).await?;
         let work = work.ok_or_else(|| Failed::Refused(format!("{} has no plan of run {run_id}", self.base)))?;
         let shared = Arc::new(Shared { plan: Arc::new(work.plan), pins: Arc::new(work.pins) });
         let works = &mut self.state().works;
@@ -248,6 +291,7 @@ impl Link for Remote {
                 Ok(Some(claim)) => return Some(claim),
                 Ok(None) => pauses = Pauses(PAUSE_MIN),
                 Err(Failed::Unknown) => self.state().lease = None,
+                Err(Failed::Barred) => pauses.next().await,
                 Err(Failed::Refused(error) | Failed::Away(error)) => {
                     tracing::warn!("{error}; trying again");
                     pauses.next().await;
@@ -268,6 +312,7 @@ impl Link for Remote {
                     tracing::error!("the report on `{task}` of run {run_id} is lost: {error}");
                     break;
                 }
+                Err(Failed::Barred) => pauses.next().await,
                 Err(Failed::Away(error)) => {
                     tracing::warn!("{error}; trying again to report on `{task}`");
                     pauses.next().await;
@@ -281,7 +326,7 @@ impl Link for Remote {
         let mut pauses = Pauses(PAUSE_MIN);
         for _ in 0..3 {
             match self.post::<_, serde_json::Value>("log", &lines, PATIENCE).await {
-                Err(Failed::Away(_)) => pauses.next().await,
+                Err(Failed::Away(_) | Failed::Barred) => pauses.next().await,
                 Err(Failed::Refused(_)) => break,
                 Ok(_) | Err(Failed::Unknown) => return,
             }

@@ -4,6 +4,7 @@
 //! by an [`Execute`] within its timeout, and reports how it ended. What happens inside an attempt, a
 //! panic included, never costs a slot.
 
+mod client;
 mod http;
 mod log;
 mod slot;
@@ -16,6 +17,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+pub use client::{Access, base, cause};
 pub use flow::wire::{Line, Stream};
 pub use http::Remote;
 pub use log::Log;

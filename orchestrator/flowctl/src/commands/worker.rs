@@ -17,8 +17,14 @@ use crate::{interrupt, local};
 /// Takes tasks whose `requires` fit the labels, for as long as this process lives; a server that is away is waited
 /// for. The first Ctrl-C or SIGTERM takes no more work and waits for what is running, the second ends the process at
 /// once: what it did is done again elsewhere.
+///
+/// A server that has tokens wants one with the scope `work`, in the file of --token-file or in FLOWCTL_TOKEN. While it
+/// lets nobody in, the worker says so once and goes on trying; the file is read again each time, so that a token can be
+/// exchanged without a restart.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  flowctl worker --server http://10.0.0.5:7300 --slots 8 --labels gpu=no,zone=a")]
+#[command(
+    after_help = "Example:\n  flowctl worker --server https://etl.example.org:7300 --token-file token --slots 8 --labels gpu=no,zone=a"
+)]
 pub struct Args {
     /// The server's address.
     #[arg(long, value_name = "URL", env = "FLOWCTL_SERVER", hide_env = true)]
@@ -46,7 +52,8 @@ async fn work(args: &Args, cx: &Context, cores: Handle) -> Result<(), Error> {
     let executor = Arc::new(tasks::Executor::new(engine, local::folders(settings)));
     let labels: BTreeMap<String, String> = args.labels.iter().cloned().collect();
     let name = args.name.clone().unwrap_or_else(default_name);
-    let remote = Arc::new(Remote::new(&args.server, name, settings.slots, labels).map_err(Error::usage)?);
+    let remote = Remote::new(&args.server, cx.access(), name, settings.slots, labels);
+    let remote = Arc::new(remote.map_err(Error::usage)?);
     let mut stop = interrupt::listen_to_stop()?;
     let beating = remote.clone();
     let beat = tokio::spawn(async move { beating.beat().await });

@@ -51,10 +51,11 @@ pub fn given(plan: &Plan) -> Vec<Variable> {
     all
 }
 
-/// Whether a variable that flowctl itself was given says something about another attempt: that of a
-/// flow whose command runs flowctl.
-pub fn is_stale(name: &str) -> bool {
-    const EXACT: [&str; 9] = [
+/// Whether a variable that flowctl itself was given is none of the command's business: it says something about
+/// another attempt (that of a flow whose command runs flowctl), or opens the server to whoever has it.
+pub fn is_withheld(name: &str) -> bool {
+    const EXACT: [&str; 10] = [
+        "FLOWCTL_TOKEN",
         "FLOWCTL_RUN_ID",
         "FLOWCTL_TASK",
         "FLOWCTL_ATTEMPT",

@@ -121,7 +121,7 @@ fn prepare(
     let mut command = Command::new(program);
     command.args(arguments).current_dir(dir);
     for (name, _) in std::env::vars_os() {
-        if name.to_str().is_some_and(environment::is_stale) {
+        if name.to_str().is_some_and(environment::is_withheld) {
             command.env_remove(name);
         }
     }
