@@ -58,9 +58,12 @@ impl Session {
         Ok(Typed { columns: columns.collect(), fingerprint: canonical::fingerprint(&plan, &name) })
     }
 
-    /// Whether a query makes sense against the tables of this session; if not, every mistake as of [`Session::type_query`].
-    pub async fn is_query(&self, query: &Query) -> Result<(), Vec<Problem>> {
-        self.analyse(query).await.map(drop)
+    /// Whether the result of a query changes by itself, as that of `now()` does.
+    ///
+    /// # Errors
+    /// When it makes no sense against the tables of this session: every mistake, as of [`Session::type_query`].
+    pub async fn is_volatile(&self, query: &Query) -> Result<bool, Vec<Problem>> {
+        Ok(canonical::is_volatile(&self.analyse(query).await?))
     }
 
     /// The columns of a table of this session; `None` if there is none.

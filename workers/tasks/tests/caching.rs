@@ -73,3 +73,19 @@ async fn a_delta_source_is_its_table_not_only_its_version() {
     assert_eq!(lab.query("select n from f.t").await, "n\n2\n");
     assert!(is_cached(&mut lab, &read("two"), "t").await);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_replaces_rows_that_change_by_themselves_is_never_cached() {
+    let mut lab = Lab::new();
+    lab.write("s.csv", "day\n2024-01-01\n");
+    let flow = |predicate: &str| {
+        format!(
+            "name = \"f\"\n[sources.s]\npath = \"s.csv\"\n[tasks.w]\nsql = \"select day from s\"\n\
+             output = {{ mode = \"replace_where\", where = \"{predicate}\" }}\n"
+        )
+    };
+    for (predicate, cached) in [("day < date '2030-01-01'", true), ("day < now()", false)] {
+        assert!(!is_cached(&mut lab, &flow(predicate), "w").await, "{predicate}");
+        assert_eq!(is_cached(&mut lab, &flow(predicate), "w").await, cached, "{predicate}");
+    }
+}

@@ -13,7 +13,7 @@ use super::reads::{Draft, Of, Sql};
 
 impl<'a> Compiler<'a> {
     /// Types a task's checks, its `replace_where` predicate included. Returns hashes of what its SQL checks mean,
-    /// or `None` if one changes by itself.
+    /// or `None` if one of them changes by itself.
     pub(super) async fn assertions(
         &mut self,
         session: &Session,
@@ -32,8 +32,8 @@ impl<'a> Compiler<'a> {
                 });
             }
         }
-        self.predicate(session, draft).await;
-        meanings
+        let lasts = self.predicate_lasts(session, draft).await;
+        meanings.filter(|_| lasts)
     }
 
     fn check_columns(&mut self, draft: &Draft<'a>, check: &'a Check, columns: &[Column]) {
@@ -118,15 +118,19 @@ impl<'a> Compiler<'a> {
         self.type_sql(session, draft.name, sql, &draft.reads).await?.fingerprint
     }
 
-    async fn predicate(&mut self, session: &Session, draft: &Draft<'a>) {
-        let Some((text, condition)) = &draft.predicate else { return };
-        let queries = self.engine.predicate(draft.name, condition, &self.bound);
-        let typed = match queries {
-            Ok(queries) => session.is_query(&queries.replaced).await,
+    /// Types the `replace_where` predicate. False if the rows that it means change by themselves.
+    async fn predicate_lasts(&mut self, session: &Session, draft: &Draft<'a>) -> bool {
+        let Some((text, condition)) = &draft.predicate else { return true };
+        let volatile = match self.engine.predicate(draft.name, condition, &self.bound) {
+            Ok(queries) => session.is_volatile(&queries.replaced).await,
             Err(problem) => Err(vec![problem]),
         };
-        for problem in typed.err().into_iter().flatten() {
-            self.sql_problem(draft.name, text, problem);
+        match volatile {
+            Ok(volatile) => !volatile,
+            Err(problems) => {
+                problems.into_iter().for_each(|problem| self.sql_problem(draft.name, text, problem));
+                false
+            }
         }
     }
 }
