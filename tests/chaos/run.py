@@ -157,7 +157,7 @@ class Chaos:
     def flows(self, port):
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/flows", timeout=5) as answer:
-                return json.load(answer)
+                return json.load(answer)["flows"]
         except OSError as error:
             return [error]
 

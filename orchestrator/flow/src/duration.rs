@@ -52,6 +52,19 @@ pub fn display(ms: u64) -> String {
     if text.is_empty() { "0s".to_owned() } else { text }
 }
 
+/// Milliseconds for people, to three digits or so.
+pub fn human(ms: u64) -> String {
+    let s = ms / 1_000;
+    match ms {
+        0..1_000 => format!("{ms} ms"),
+        1_000..10_000 => format!("{:.2} s", ms as f64 / 1e3),
+        10_000..60_000 => format!("{:.1} s", ms as f64 / 1e3),
+        60_000..3_600_000 => format!("{}m {:02}s", s / 60, s % 60),
+        3_600_000..86_400_000 => format!("{}h {:02}m", s / 3_600, s / 60 % 60),
+        _ => format!("{}d {:02}h", s / 86_400, s / 3_600 % 24),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

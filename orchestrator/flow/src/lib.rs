@@ -3,6 +3,8 @@
 //! Everything here is pure. There is no I/O, no clock, no async and no SQL; times are handed in as
 //! [`Time`], files as text. That is what lets a seeded simulation replay thousands of worlds a second.
 
+pub mod api;
+pub mod catalogue;
 pub mod check;
 pub mod codes;
 pub mod diagnostic;

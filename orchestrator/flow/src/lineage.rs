@@ -1,11 +1,13 @@
 //! Which columns a column comes from, in the words of OpenLineage's column lineage facet
 //! (<https://openlineage.io/spec/facets/1-2-0/ColumnLineageDatasetFacet.json>).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How an input column takes part in an output column.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
+#[schemars(rename = "LineageType")]
 pub enum Kind {
     /// Its values become values of the output.
     Direct,
@@ -13,8 +15,10 @@ pub enum Kind {
     Indirect,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// How exactly it takes part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[schemars(rename = "LineageSubtype")]
 pub enum Subtype {
     Identity,
     Transformation,
@@ -37,7 +41,8 @@ impl Subtype {
 }
 
 /// A column that an output column is made of, one hop up.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "LineageInput")]
 pub struct Input {
     /// A source's name, or `flow.task` for a task's output.
     pub dataset: String,
@@ -48,7 +53,8 @@ pub struct Input {
 }
 
 /// A column of a dataset with everything it is made of, one hop up, sorted and without repeats.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "LineageColumn")]
 pub struct Column {
     pub name: String,
     /// In the words of the flow file: `string`, `int`, `float`, `bool`, `date`, `timestamp`, or a SQL type.

@@ -6,6 +6,27 @@ pub const LENGTH_MAX: usize = 64;
 /// The ending of the datasets that hold rejected rows.
 pub const REJECTED: &str = "__rejected";
 
+/// A name that means nothing here, or several things.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Miss {
+    pub message: String,
+    pub hint: Option<String>,
+    /// Whether it could mean several things.
+    pub ambiguous: bool,
+}
+
+impl Miss {
+    /// Nothing has the name.
+    pub fn none(message: String, hint: Option<String>) -> Self {
+        Miss { message, hint, ambiguous: false }
+    }
+
+    /// Several things have the name.
+    pub fn several(message: String, hint: String) -> Self {
+        Miss { message, hint: Some(hint), ambiguous: true }
+    }
+}
+
 /// What is wrong with the name of a flow, task or source (`dash`) or of a parameter (no `dash`), as a lowercase
 /// fragment. `None`: nothing.
 pub fn problem(name: &str, dash: bool) -> Option<String> {

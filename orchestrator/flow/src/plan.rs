@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::name::{self, Miss};
 use crate::spec::{Backoff, Format, Mode, On, Severity};
 use crate::value::Params;
 use crate::{Time, lineage};
@@ -14,7 +16,7 @@ use crate::{Time, lineage};
 pub type TaskId = usize;
 
 /// What a run will do. Two runs with equal plans do the same.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Plan {
     /// The flow's name.
     pub flow: String,
@@ -49,6 +51,17 @@ pub struct Index(OnceLock<HashMap<String, TaskId>>);
 
 impl Plan {
     /// The task called `name`.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn find(&self, name: &str) -> Result<TaskId, Miss> {
+        self.task_id(name).ok_or_else(|| {
+            let names = self.tasks.iter().map(|task| task.name.as_str());
+            Miss::none(format!("flow `{}` has no task `{name}`", self.flow), name::suggest(name, names))
+        })
+    }
+
+    /// The task called `name`.
     pub fn task_id(&self, name: &str) -> Option<TaskId> {
         let index = || self.tasks.iter().enumerate().map(|(id, task)| (task.name.clone(), id)).collect();
         self.index.0.get_or_init(index).get(name).copied()
@@ -56,7 +69,8 @@ impl Plan {
 }
 
 /// A source with its type.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "PlannedSource")]
 pub struct Source {
     pub name: String,
     /// Absolute path, glob or URL, parameters filled in.
@@ -70,14 +84,15 @@ pub struct Source {
 }
 
 /// A column and its type in the words of the flow file: `string`, `int`, `float`, `bool`, `date`, `timestamp`, or a SQL type.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Column {
     pub name: String,
     #[serde(rename = "type")]
     pub kind: String,
 }
 
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "PlannedTask")]
 pub struct Task {
     pub name: String,
     /// `sql`, `command`, `noop`, …
@@ -112,7 +127,7 @@ impl Task {
 }
 
 /// An edge of the graph.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Need {
     pub task: TaskId,
     /// A data edge passes skips on; an edge that only orders is satisfied by a skip.
@@ -120,8 +135,9 @@ pub struct Need {
 }
 
 /// What a name in a task's SQL or `inputs` stands for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "PlannedInput")]
 pub enum Input {
     /// A source, by name.
     Source(String),
@@ -131,7 +147,8 @@ pub enum Input {
     External(String),
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "PlannedRetry")]
 pub struct Retry {
     /// All tries, the first included; at least 1.
     pub attempts_max: u32,
@@ -148,7 +165,8 @@ impl Default for Retry {
 }
 
 /// How a dataset is published.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "PlannedOutput")]
 pub struct Output {
     /// `flow.task`.
     pub dataset: String,
@@ -164,7 +182,8 @@ pub struct Output {
 }
 
 /// An assertion with its defaults filled in.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "PlannedCheck")]
 pub struct Check {
     pub name: String,
     pub severity: Severity,
@@ -173,7 +192,7 @@ pub struct Check {
 }
 
 /// What is asserted. Serialised with the TOML key as tag.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Rule {
     NotNull(Vec<String>),

@@ -6,6 +6,7 @@ use std::fmt;
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::name;
@@ -32,7 +33,8 @@ pub enum ParamType {
 }
 
 /// The value of a parameter. In JSON a date is `"2013-01-31"` and a timestamp RFC 3339 in UTC.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ParamValue")]
 #[serde(rename_all = "lowercase", tag = "type", content = "value")]
 pub enum Value {
     /// A text, also one of an enum.

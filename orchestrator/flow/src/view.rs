@@ -1,15 +1,22 @@
-//! A run as people and programs see it: the JSON of `flowctl show`.
+//! What is remembered as people and programs see it: the JSON of `flowctl show` and its like.
 
+mod data;
+mod why;
+
+pub use data::{Affected, Dataset, Edge, Impact, Lineage, Place, Ways, dataset, impact, lineage};
+pub use why::{Reason, State, Why, why};
+
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Time;
 use crate::plan::TaskId;
-use crate::run::{Record, Run, RunState, Standing, TaskState};
+use crate::run::{self, Record, Run, RunState, Standing, TaskState};
 use crate::value::Params;
 use crate::wire::CheckResult;
 
 /// A run without its tasks: the JSON of `flowctl runs`. Times are RFC 3339 in UTC with milliseconds.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Head {
     pub run_id: String,
     pub flow: String,
@@ -26,7 +33,7 @@ pub struct Head {
 }
 
 /// A run with its tasks: the JSON of `flowctl show RUN`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Show {
     #[serde(flatten)]
     pub head: Head,
@@ -78,14 +85,17 @@ pub fn task(run: &Run, id: TaskId) -> Task {
 }
 
 /// An event as `flowctl run --json` prints it: the recorded fact with its time as text.
-///
-/// # Errors
-///
-/// None in practice: every event has a form in JSON.
-pub fn event(record: &Record) -> serde_json::Result<serde_json::Value> {
-    let mut event = serde_json::to_value(record)?;
-    event["at"] = rfc3339(record.at).into();
-    Ok(event)
+pub fn event(record: &Record) -> Event {
+    Event { run_id: record.run_id.clone(), seq: record.seq, at: rfc3339(record.at), event: record.event.clone() }
+}
+
+impl Event {
+    /// The record that it shows. `None` if its time is none.
+    pub fn record(self) -> Option<Record> {
+        let at: jiff::Timestamp = self.at.parse().ok()?;
+        let at = Time::try_from(at.as_millisecond()).ok()?;
+        Some(Record { run_id: self.run_id, seq: self.seq, at, event: self.event })
+    }
 }
 
 /// Parameters as typed JSON values.
@@ -99,7 +109,35 @@ pub fn rfc3339(at: Time) -> String {
     format!("{:.3}", at.unwrap_or(jiff::Timestamp::MAX))
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// A fact in the journal of a run, with its time as text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Event {
+    pub run_id: String,
+    /// Its place in the run's journal, from 1, without gaps.
+    pub seq: u64,
+    /// RFC 3339 in UTC.
+    pub at: String,
+    #[serde(flatten)]
+    pub event: run::Event,
+}
+
+/// A line of what a task said: the JSON of `flowctl logs`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Line {
+    pub run_id: String,
+    /// Its place in the run's log, from 1, without gaps.
+    pub number: u64,
+    pub task: String,
+    pub attempt: u32,
+    /// RFC 3339 in UTC.
+    pub at: String,
+    /// `stdout`, `stderr`, or `flowctl` for what we say ourselves.
+    pub stream: String,
+    pub text: String,
+}
+
+/// A task of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Task {
     pub name: String,
     pub kind: String,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Time;
@@ -26,7 +27,7 @@ pub struct Assignment {
 }
 
 /// What a run reads from outside, fixed when it starts.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Pins {
     /// The files of each source, sorted by path.
     pub sources: BTreeMap<String, Vec<PinnedFile>>,
@@ -35,7 +36,7 @@ pub struct Pins {
 }
 
 /// A file and its identity, which is its content.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PinnedFile {
     pub path: String,
     pub bytes: u64,
@@ -48,7 +49,7 @@ pub struct PinnedFile {
 }
 
 /// How an attempt ended.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Ending {
     Succeeded(Outcome),
@@ -60,7 +61,7 @@ pub enum Ending {
 }
 
 /// What a successful attempt made.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Outcome {
     /// Whether the dataset already was what the attempt would have written.
     #[serde(default)]
@@ -82,7 +83,7 @@ pub struct Outcome {
 }
 
 /// Whose fault a failure is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Whose {
     /// The flow's: its SQL, its command, its data.
@@ -94,7 +95,7 @@ pub enum Whose {
 }
 
 /// Why an attempt failed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Failure {
     pub whose: Whose,
     /// Whether another attempt can help.
@@ -126,7 +127,7 @@ impl Failure {
 }
 
 /// What a check found.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CheckResult {
     pub name: String,
     /// The TOML key: `not_null`, `unique`, …
@@ -144,7 +145,8 @@ pub struct CheckResult {
 }
 
 /// A line of an attempt's log.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "SaidLine")]
 pub struct Line {
     pub run_id: String,
     pub task: String,
@@ -157,7 +159,7 @@ pub struct Line {
 }
 
 /// Where a line comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Stream {
     Stdout,
@@ -181,7 +183,7 @@ impl Stream {
 pub const WIRE: u32 = 1;
 
 /// `POST /v1/workers`: a worker comes.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Registration {
     /// See [`WIRE`].
     pub wire: u32,
@@ -192,14 +194,14 @@ pub struct Registration {
 }
 
 /// How a worker is received.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Welcome {
     /// How long it may be silent before what it does is given to others.
     pub lease_ms: u64,
 }
 
 /// One try of one task in one run.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct AttemptId {
     pub run_id: String,
     pub task: String,
@@ -207,7 +209,7 @@ pub struct AttemptId {
 }
 
 /// `POST /v1/workers/NAME/claim`: an [`Assignment`] without what all of its run share.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Handout {
     pub run_id: String,
     pub task: TaskId,
@@ -218,14 +220,14 @@ pub struct Handout {
 }
 
 /// `GET /v1/runs/ID/work`: what all attempts of a run share.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Work {
     pub plan: Plan,
     pub pins: Pins,
 }
 
 /// `POST /v1/workers/NAME/beat`: the worker lives, and does this.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Beat {
     pub attempts: Vec<AttemptId>,
     /// Whether it takes no more work.
@@ -234,15 +236,33 @@ pub struct Beat {
 }
 
 /// The answer to a beat: what is to stop.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Orders {
     pub stop: Vec<AttemptId>,
 }
 
 /// `POST /v1/workers/NAME/report`: how an attempt ended.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
     #[serde(flatten)]
     pub id: AttemptId,
     pub ending: Ending,
+}
+
+/// `POST /v1/workers/NAME/claim`: how long the worker waits for work.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Wait {
+    pub wait_ms: u64,
+}
+
+/// The answer to a report: what became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase", tag = "receipt")]
+pub enum Received {
+    /// It is durable.
+    Recorded,
+    /// The attempt had been given up before. Nothing has changed.
+    Stale,
+    /// Nobody here drives the run.
+    Unheard,
 }

@@ -37,6 +37,11 @@ pub struct Global {
     /// Where runs are remembered: a path, `sqlite:PATH` or `postgres://…`.
     #[arg(long, global = true, value_name = "STORE", env = "FLOWCTL_STORE", hide_env = true)]
     pub store: Option<String>,
+    /// A server to ask instead of looking into the store: a URL.
+    ///
+    /// Also FLOWCTL_SERVER. Runs are then made, followed and looked up there; flows go by their names.
+    #[arg(long, global = true, value_name = "URL")]
+    pub server: Option<String>,
     /// Where datasets live: a path or a URL.
     #[arg(long, global = true, value_name = "LAKE", env = "FLOWCTL_LAKE", hide_env = true)]
     pub lake: Option<String>,
@@ -88,6 +93,27 @@ pub enum Command {
     Completions(completions::Args),
 }
 
+impl Command {
+    /// Whether it can do its work at a server.
+    fn asks_servers(&self) -> bool {
+        use Command::{Cancel, Datasets, Impact, Lineage, Logs, Next, Run, Runs, Show, Why, Worker};
+        matches!(
+            self,
+            Run(_)
+                | Runs(_)
+                | Show(_)
+                | Logs(_)
+                | Why(_)
+                | Lineage(_)
+                | Impact(_)
+                | Datasets(_)
+                | Next(_)
+                | Cancel(_)
+                | Worker(_)
+        )
+    }
+}
+
 /// Parses the command line, does what it says and answers how to exit.
 pub fn main() -> Exit {
     let cli = match Cli::try_parse() {
@@ -99,7 +125,14 @@ pub fn main() -> Exit {
     };
     let server = matches!(cli.command, Command::Serve(_) | Command::Worker(_));
     logging::init(cli.global.verbose, server);
+    let here = cli.global.server.is_some() && !cli.command.asks_servers();
     let cx = Context::new(cli.global);
+    if here {
+        let error = Error::usage("this command asks no server");
+        return error
+            .hint("leave out --server: it works with the files, the store and the lake that are here")
+            .report();
+    }
     dispatch(&cli.command, &cx).unwrap_or_else(Error::report)
 }
 

@@ -43,7 +43,8 @@ impl Compiler {
             let Request { file, text, order } = &request;
             let options = match order {
                 Some(order) => {
-                    Options { given: Some(&order.params), logical_time: order.logical_time, ..Options::default() }
+                    let (select, logical_time) = (order.select.as_deref(), order.logical_time);
+                    Options { given: Some(&order.params), select, logical_time }
                 }
                 None => Options::default(),
             };
@@ -82,6 +83,13 @@ impl Compile for Compiler {
 
     async fn pin(&self, plan: &Plan) -> Result<Pins, String> {
         local::pin(&self.engine, plan, Some(&self.store)).await.map_err(Error::message)
+    }
+
+    async fn size(&self, dataset: &str) -> Option<(u64, u64)> {
+        let (engine, dataset) = (self.engine.clone(), dataset.to_owned());
+        let sized = self.cores.spawn(async move { engine.dataset(&dataset).await });
+        let sized = sized.await.ok()?.ok()??;
+        Some((sized.rows, sized.bytes))
     }
 
     async fn end_leftovers(&self, run_id: &str) {

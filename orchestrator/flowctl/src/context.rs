@@ -11,7 +11,9 @@ use store::Store;
 use tokio::runtime::{Builder, Handle, Runtime};
 use worker::Access;
 
+use crate::archive::Archive;
 use crate::cli::Global;
+use crate::client::Client;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::settings::Settings;
@@ -47,6 +49,33 @@ impl Context {
         let given = |path: &Option<PathBuf>| path.clone().filter(|path| !path.as_os_str().is_empty());
         let token = std::env::var("FLOWCTL_TOKEN").ok().filter(|token| !token.is_empty());
         Access { ca: given(&self.global.ca), token, token_file: given(&self.global.token_file) }
+    }
+
+    /// The server to ask, if one is named: by --server, else by FLOWCTL_SERVER.
+    pub fn server(&self) -> Result<Option<Client>, Error> {
+        self.server_url().map(|url| Client::new(&url, &self.access())).transpose()
+    }
+
+    /// The URL of the server to ask.
+    pub fn server_url(&self) -> Option<String> {
+        let named = || std::env::var("FLOWCTL_SERVER").ok();
+        self.global.server.clone().or_else(named).filter(|url| !url.is_empty())
+    }
+
+    /// Where runs are looked up, if anything is there.
+    pub async fn archive_if_any(&self) -> Result<Option<Archive>, Error> {
+        match self.server()? {
+            Some(client) => Ok(Some(Archive::There(client))),
+            None => Ok(self.store_if_any().await?.map(|store| Archive::Here(Box::new(store)))),
+        }
+    }
+
+    /// Where runs are looked up, because the command asks for something in it.
+    pub async fn archive(&self) -> Result<Archive, Error> {
+        match self.server()? {
+            Some(client) => Ok(Archive::There(client)),
+            None => Ok(Archive::Here(Box::new(self.store_with_runs().await?))),
+        }
     }
 
     /// Opens the store to write, and makes it if it is not there.

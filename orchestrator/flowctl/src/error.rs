@@ -103,6 +103,23 @@ impl From<store::Error> for Error {
     }
 }
 
+impl From<flow::name::Miss> for Error {
+    fn from(miss: flow::name::Miss) -> Self {
+        let exit = if miss.ambiguous { Exit::Usage } else { Exit::NotFound };
+        Error::new(exit, miss.message).maybe_hint(miss.hint)
+    }
+}
+
+impl From<server::look::Error> for Error {
+    fn from(error: server::look::Error) -> Self {
+        match error {
+            server::look::Error::Store(error) => error.into(),
+            server::look::Error::Name(miss) => miss.into(),
+            server::look::Error::Cursor => Error::usage("the cursor is none that this list gives"),
+        }
+    }
+}
+
 impl From<server::Error> for Error {
     fn from(error: server::Error) -> Self {
         match error {

@@ -5,10 +5,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use engine::Engine;
+use flow::api::NewRun;
 use flow::diagnostic::Diagnostic;
 use flow::plan::Plan;
 use flow::schedule::Schedule;
 use flow::value::Problem;
+use flow::view::rfc3339;
 use flow::{Time, check, codes, name, spec};
 use tasks::{Compiled, Options};
 
@@ -53,6 +55,13 @@ impl Wanted {
     /// Parameters and a logical time.
     pub fn given(params: Vec<(String, String)>, at: Option<Time>) -> Self {
         Wanted { params, select: None, at }
+    }
+
+    /// What a server is asked for.
+    pub fn asked(&self, flow: &str) -> Result<NewRun, Error> {
+        let params = once_each(&self.params)?.into_iter().map(|(name, value)| (name, value.into())).collect();
+        let logical_time = self.at.map(rfc3339);
+        Ok(NewRun { flow: flow.to_owned(), params, logical_time, select: self.select.clone(), force: false })
     }
 
     /// What an earlier run of `plan` was asked for.
@@ -178,11 +187,6 @@ impl Scheduled {
             _ => Err(Error::usage(format!("`{}` has no schedule", file.display()))
                 .hint("`[schedule]` with `cron = \"30 6 * * *\"` gives it one")),
         }
-    }
-
-    /// When the run for a logical time begins.
-    pub fn due(&self, logical_time: Time) -> Time {
-        self.schedule.due(&self.name, logical_time)
     }
 }
 

@@ -1,16 +1,18 @@
 //! The binary `flowctl`: typed data pipelines, from a laptop to a fleet.
 //!
 //! `cli` is the surface, `commands` holds one file per subcommand, `print` is how results look, `settings`
-//! finds the project, `context` opens what a command needs when it needs it, `catalogue` knows names.
+//! finds the project, `context` opens what a command needs when it needs it, `archive` looks things up here or at a server.
 
-mod catalogue;
+mod archive;
 mod cli;
+mod client;
 mod commands;
 mod compiler;
 mod context;
 mod error;
 mod exit;
 mod flow_file;
+mod following;
 mod interrupt;
 mod local;
 mod logging;

@@ -10,9 +10,11 @@ pub mod driver;
 mod error;
 pub mod hall;
 mod journal;
+pub mod look;
 mod remotes;
 pub mod service;
 
+pub use api::document;
 pub use clock::Clock;
 pub use driver::{NewRun, OpenRun, Seat, drive, resume};
 pub use error::Error;

@@ -1,1 +1,1 @@
-select seq, at, event from events where run_id = $1 and seq > $2 order by seq
+select seq, at, event from events where run_id = $1 and seq > $2 order by seq limit $3

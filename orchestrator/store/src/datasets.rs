@@ -3,29 +3,13 @@
 use std::collections::BTreeMap;
 
 use flow::Time;
-use flow::lineage::Column;
+use flow::catalogue::Dataset;
 use flow::run::{Event, Record};
 
 use crate::Store;
 use crate::db::Tx;
 use crate::error::Error;
 use crate::row::{Arg, Row};
-
-/// A dataset at its newest version.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Dataset {
-    /// `flow.task`.
-    pub dataset: String,
-    /// None for a view, which has no versions.
-    pub version: Option<u64>,
-    /// The run that made the version.
-    pub run_id: String,
-    pub location: Option<String>,
-    /// When the version was recorded.
-    pub at: Time,
-    /// Its columns with their types and their lineage, as the plan of that run has them.
-    pub columns: Vec<Column>,
-}
 
 /// A version of a dataset.
 #[derive(Clone, Debug, PartialEq)]

@@ -19,7 +19,7 @@ mod row;
 mod runs;
 mod service;
 
-pub use datasets::{Dataset, Version};
+pub use datasets::Version;
 pub use error::{Error, Kind};
 pub use fsck::Finding;
 pub use logs::{Line, NumberedLine};

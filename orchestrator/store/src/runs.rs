@@ -129,7 +129,13 @@ impl Store {
 
     /// The events after number `after`, in order.
     pub async fn tail(&self, run_id: &str, after: u64) -> Result<Vec<Record>, Error> {
-        let rows = self.db.read(include_str!("../sql/tail.sql"), &[run_id.into(), after.into()]).await?;
+        self.events(run_id, after, u64::MAX).await
+    }
+
+    /// The events after number `after`, in order, at most `limit`.
+    pub async fn events(&self, run_id: &str, after: u64, limit: u64) -> Result<Vec<Record>, Error> {
+        let args = [run_id.into(), after.into(), limit.into()];
+        let rows = self.db.read(include_str!("../sql/tail.sql"), &args).await?;
         let record = |mut row: Row<'_>| {
             Ok(Record { run_id: run_id.into(), seq: row.number()?, at: row.number()?, event: row.json()? })
         };
@@ -138,8 +144,20 @@ impl Store {
 
     /// Runs, newest first, at most `limit`, of one flow or state if asked.
     pub async fn runs(&self, flow: Option<&str>, state: Option<RunState>, limit: u64) -> Result<Vec<Head>, Error> {
+        self.runs_before((Time::MAX, ""), flow, state, limit).await
+    }
+
+    /// As [`Store::runs`], those that come after the one that was made at a time and has an id.
+    pub async fn runs_before(
+        &self,
+        (created_at, run_id): (Time, &str),
+        flow: Option<&str>,
+        state: Option<RunState>,
+        limit: u64,
+    ) -> Result<Vec<Head>, Error> {
         let state = state.map(word).unwrap_or_default();
-        let args = [flow.unwrap_or_default().into(), state.into(), limit.into()];
+        let flow = flow.unwrap_or_default();
+        let args = [flow.into(), state.into(), limit.into(), created_at.into(), run_id.into()];
         let rows = self.db.read(include_str!("../sql/list.sql"), &args).await?;
         rows.into_iter().map(head).collect()
     }

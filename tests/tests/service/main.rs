@@ -154,7 +154,8 @@ fn of_two_servers_one_goes_on_when_the_other_dies() {
     assert_eq!(events["state"], "running");
     // Which of them took it, the journal tells: the slots are named like their server.
     let (_, journal) = servers[0].get(&format!("/v1/runs/{run}/events"));
-    let started = journal.as_array().unwrap().iter().rfind(|event| event["event"] == "task_started").unwrap().clone();
+    let started =
+        journal["events"].as_array().unwrap().iter().rfind(|event| event["event"] == "task_started").unwrap().clone();
     let name = |server: &world::Process| server.get("/health").1["name"].clone();
     let dying = servers.iter().position(|server| name(server) == started["worker"]).expect("one of the two");
     servers[dying].signal(Signal::KILL);
@@ -171,7 +172,7 @@ fn an_sqlite_store_has_one_server() {
     let world = World::sqlite();
     world.flow("f", GATED);
     let server = world.serve(&[]);
-    until("it serves", MINUTE, || server.get("/v1/flows").1[0]["flow"] == "f");
+    until("it serves", MINUTE, || server.get("/v1/flows").1["flows"][0]["flow"] == "f");
     let second = world.command(&["serve", "flows", "--listen", "127.0.0.1:0"]).output().unwrap();
     assert_eq!(second.status.code(), Some(2));
     let said = String::from_utf8_lossy(&second.stderr);
@@ -194,7 +195,7 @@ fn edits_count_when_they_compile() {
     rows("1");
     world.flow("f", "[tasks.t]\nsql = \"selec 2 as n\"\n");
     world.flow("g", "[tasks.t]\nsql = \"select 2 as n\"\n");
-    let flows = || server.get("/v1/flows").1.as_array().unwrap().len();
+    let flows = || server.get("/v1/flows").1["flows"].as_array().unwrap().len();
     until("the new flow", MINUTE, || flows() == 2);
     rows("1");
     world.flow("f", "[tasks.t]\nsql = \"select 22 as n\"\n");
@@ -268,7 +269,7 @@ fn a_paused_flow_waits_and_a_cancel_reaches_its_run() {
     let asked = Instant::now();
     assert_eq!(world.ended(&run, MINUTE)["state"], "cancelled");
     assert!(asked.elapsed() < Duration::from_secs(5), "it took {:?}", asked.elapsed());
-    let paused: Value = server.get("/v1/flows").1[0]["paused"].clone();
+    let paused: Value = server.get("/v1/flows").1["flows"][0]["paused"].clone();
     assert_eq!((paused, runs().len()), (Value::Bool(true), 1));
     assert_eq!(server.post("/v1/flows/tick/resume", "").0, 204);
     until("another run", MINUTE, || runs().len() == 2);
@@ -301,7 +302,7 @@ fn a_flow_keeps_its_name_and_goes_with_its_file() {
     };
     file("m.toml", 1);
     let server = world.serve(&[]);
-    let flows = || server.get("/v1/flows").1;
+    let flows = || server.get("/v1/flows").1["flows"].clone();
     until("the flow", MINUTE, || flows()[0]["flow"] == "f");
     file("a.toml", 2);
     let log = world.path(&format!("serve-{}.log", server.id()));

@@ -33,6 +33,7 @@ pub use reasons::Reason;
 pub use standing::Standing;
 pub use state::Run;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Time;
@@ -40,7 +41,8 @@ use crate::plan::TaskId;
 use crate::wire::{Failure, Outcome};
 
 /// A fact: recorded first, applied second, never edited. In JSON the tag `event` names it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Fact")]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// The run was accepted. Always the first.
@@ -95,6 +97,22 @@ pub enum Event {
 }
 
 impl Event {
+    /// Its name in JSON.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Event::RunCreated => "run_created",
+            Event::RunStarted => "run_started",
+            Event::CancelRequested { .. } => "cancel_requested",
+            Event::TaskStarted { .. } => "task_started",
+            Event::TaskSucceeded { .. } => "task_succeeded",
+            Event::TaskFailed { .. } => "task_failed",
+            Event::TaskLost { .. } => "task_lost",
+            Event::TaskSkipped { .. } => "task_skipped",
+            Event::TaskCancelled { .. } => "task_cancelled",
+            Event::RunClosed { .. } => "run_closed",
+        }
+    }
+
     /// The task that the event is about and the attempt it names; `None` for the run's own events.
     pub fn task(&self) -> Option<(&str, u32)> {
         match self {
@@ -125,7 +143,8 @@ pub struct Record {
     pub event: Event,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// Where a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RunState {
     Queued,
@@ -142,7 +161,8 @@ impl RunState {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// Where a task stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TaskState {
     Waiting,

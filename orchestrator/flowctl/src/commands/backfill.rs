@@ -222,7 +222,7 @@ fn tell(time: Time, run: &Run, (ended, total): (usize, usize), json: bool) -> Re
 /// `None` if somebody else has done it meanwhile.
 async fn one(shared: &Shared, time: Time) -> Result<Option<Run>, Error> {
     let refused = |message: String| Error::new(Exit::Failed, message);
-    let order = Order { params: shared.params.clone(), logical_time: Some(time), key: None };
+    let order = Order { params: shared.params.clone(), logical_time: Some(time), ..Order::default() };
     let plan = shared.compiler.plan(&shared.file, &shared.text, &order).await.map_err(refused)?;
     let params = view::params(&plan.params);
     if !shared.again && !shared.store.succeeded_at(&plan.flow, &params, time, time).await?.is_empty() {

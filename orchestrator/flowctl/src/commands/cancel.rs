@@ -1,9 +1,7 @@
-use flow::view;
-
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::print::{self, time};
+use crate::print;
 
 /// Ask a run to stop.
 ///
@@ -16,14 +14,10 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
-    let record = cx.block_on(async {
-        let store = cx.store_with_runs().await?;
-        let run_id = store.find(&args.run).await?;
-        Ok(store.request_cancel(&run_id, "flowctl cancel", time::now()).await?)
-    })?;
+    let event = cx.block_on(async { cx.archive().await?.cancel(&args.run).await })?;
     match cx.json() {
-        true => print::json(&view::event(&record).map_err(print::json_error)?)?,
-        false => print::note(&format!("asked run {} to stop; `flowctl show {0}` tells when it has", record.run_id)),
+        true => print::json(&event)?,
+        false => print::note(&format!("asked run {} to stop; `flowctl show {0}` tells when it has", event.run_id)),
     }
     Ok(Exit::Done)
 }

@@ -1,11 +1,9 @@
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::io::{BufWriter, Write};
 
 use flow::lineage::Kind;
-use serde::Serialize;
-use serde_json::json;
+use flow::view::Affected;
 
-use crate::catalogue::{Edge, Place};
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -23,66 +21,24 @@ pub struct Args {
     column: String,
 }
 
-/// A column that is affected.
-#[derive(Serialize)]
-struct Affected {
-    dataset: String,
-    column: String,
-    /// How far away it is; 1 reads the changed column itself.
-    hops: usize,
-    /// `DIRECT` if its values come from the changed column, else `INDIRECT`.
-    #[serde(rename = "type")]
-    kind: Kind,
-}
-
 pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
-    let catalogue = cx.block_on(super::catalogue(cx))?;
-    let named = catalogue.resolve(&args.column)?;
-    let from = super::places(&catalogue, &named);
-    let edges = catalogue.down(from.clone());
-    let affected = affected(&from, &edges);
+    let impact = cx.block_on(async { cx.archive().await?.impact(&args.column).await })?;
     if cx.json() {
-        let value = json!({ "dataset": named.dataset, "column": named.column, "affected": affected, "edges": edges });
-        print::json(&value)?;
+        print::json(&impact)?;
         return Ok(Exit::Done);
     }
+    let affected = &impact.affected;
     let mut out = BufWriter::new(anstream::stdout().lock());
     if affected.is_empty() {
         writeln!(out, "nothing published here is made of it")?;
     } else {
-        table(&affected).write(&mut out, "")?;
-        let datasets: std::collections::BTreeSet<&str> = affected.iter().map(|it| it.dataset.as_str()).collect();
+        table(affected).write(&mut out, "")?;
+        let datasets: BTreeSet<&str> = affected.iter().map(|it| it.dataset.as_str()).collect();
         let columns = human::plural(affected.len() as u64, "column");
         writeln!(out, "\n{columns} in {}", human::plural(datasets.len() as u64, "dataset"))?;
     }
     out.flush()?;
     Ok(Exit::Done)
-}
-
-/// Near ones first. A column is direct if a path of direct edges leads to it.
-fn affected(from: &[Place], edges: &[Edge]) -> Vec<Affected> {
-    let mut hops: BTreeMap<&Place, usize> = BTreeMap::new();
-    let mut kinds: BTreeMap<&Place, Kind> = from.iter().map(|place| (place, Kind::Direct)).collect();
-    // Once more per hop, since a longer path may be the direct one.
-    for _ in 0..edges.last().map_or(0, |edge| edge.hops) {
-        for edge in edges {
-            hops.entry(&edge.to).or_insert(edge.hops);
-            let through = kinds.get(&edge.from).copied().unwrap_or(Kind::Indirect);
-            let kind = kinds.entry(&edge.to).or_insert(Kind::Indirect);
-            *kind = (*kind).min(through.max(edge.kind));
-        }
-    }
-    let is_new = |place: &Place| !from.contains(place);
-    let mut all: Vec<Affected> = hops
-        .into_iter()
-        .filter(|(place, _)| is_new(place))
-        .map(|(place, hops)| {
-            let kind = kinds.get(place).copied().unwrap_or(Kind::Indirect);
-            Affected { dataset: place.dataset.clone(), column: place.column.clone(), hops, kind }
-        })
-        .collect();
-    all.sort_by(|a, b| (a.hops, &a.dataset).cmp(&(b.hops, &b.dataset)));
-    all
 }
 
 fn table(affected: &[Affected]) -> Table {

@@ -1,12 +1,9 @@
 use std::collections::BTreeSet;
 use std::io::{self, BufWriter, Write};
 
-use flow::lineage::{Input, Kind};
-use flow::plan::Column;
-use serde::Serialize;
-use serde_json::json;
+use flow::lineage::{Column, Input, Kind};
+use flow::view::{Edge, Ways};
 
-use crate::catalogue::{Catalogue, Edge, Named};
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -34,81 +31,26 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
-    let catalogue = cx.block_on(super::catalogue(cx))?;
-    let named = catalogue.resolve(&args.dataset)?;
-    let source = if catalogue.datasets.contains_key(&named.dataset) { vec![] } else { source(cx, &catalogue, &named)? };
-    let columns = columns(&catalogue, &named, &source);
-    let edges = (args.up || args.down).then(|| edges(&catalogue, &named, args));
+    let ways = Ways { up: args.up, down: args.down };
+    let lineage = cx.block_on(async { cx.archive().await?.lineage(&args.dataset, ways).await })?;
     if cx.json() {
-        let known = catalogue.datasets.get(&named.dataset);
-        let mut value = json!({
-            "dataset": named.dataset,
-            "version": known.and_then(|it| it.version),
-            "run_id": known.map(|it| it.run_id.as_str()),
-            "columns": columns,
-        });
-        if let Some(edges) = edges {
-            value["edges"] = json!(edges);
-        }
-        print::json(&value)?;
+        print::json(&lineage)?;
         return Ok(Exit::Done);
     }
     let mut out = BufWriter::new(anstream::stdout().lock());
-    match &edges {
-        None => one_hop(&mut out, &named.dataset, &columns)?,
+    match &lineage.edges {
+        None => one_hop(&mut out, &lineage.dataset, &lineage.columns)?,
         Some(edges) => every_hop(&mut out, edges)?,
     }
     out.flush()?;
     Ok(Exit::Done)
 }
 
-/// A column with its inputs. Those of a source have none.
-#[derive(Serialize)]
-struct Shown<'a> {
-    name: &'a str,
-    #[serde(rename = "type")]
-    kind: &'a str,
-    inputs: &'a [Input],
-}
-
-/// The columns of a source, as a run that read it typed them.
-fn source(cx: &Context, catalogue: &Catalogue, named: &Named) -> Result<Vec<Column>, Error> {
-    let reads = |dataset: &&store::Dataset| {
-        dataset.columns.iter().flat_map(|column| &column.inputs).any(|input| input.dataset == named.dataset)
-    };
-    let Some(reader) = catalogue.datasets.values().find(reads) else { return Ok(vec![]) };
-    let plan = cx.block_on(async { Ok(cx.store_with_runs().await?.load(&reader.run_id).await?.plan) })?;
-    let source = plan.sources.into_iter().find(|source| source.name == named.dataset);
-    Ok(source.map(|source| source.columns).unwrap_or_default())
-}
-
-fn columns<'a>(catalogue: &'a Catalogue, named: &Named, source: &'a [Column]) -> Vec<Shown<'a>> {
-    let all: Vec<Shown<'a>> = match catalogue.datasets.get(&named.dataset) {
-        Some(known) => known
-            .columns
-            .iter()
-            .map(|column| Shown { name: &column.name, kind: &column.kind, inputs: &column.inputs })
-            .collect(),
-        None => source.iter().map(|column| Shown { name: &column.name, kind: &column.kind, inputs: &[] }).collect(),
-    };
-    let wanted = |name: &str| named.column.as_deref().is_none_or(|column| column == name);
-    all.into_iter().filter(|column| wanted(column.name)).collect()
-}
-
-fn edges(catalogue: &Catalogue, named: &Named, args: &Args) -> Vec<Edge> {
-    let from = || super::places(catalogue, named);
-    let mut edges = if args.up { catalogue.up(from()) } else { vec![] };
-    if args.down {
-        edges.extend(catalogue.down(from()));
-    }
-    edges
-}
-
 /// What decides about all columns alike, such as a filter, is said once.
-fn one_hop(out: &mut impl Write, dataset: &str, columns: &[Shown<'_>]) -> io::Result<()> {
+fn one_hop(out: &mut impl Write, dataset: &str, columns: &[Column]) -> io::Result<()> {
     let (bold, dim) = (style::BOLD, style::DIM);
     writeln!(out, "{bold}{dataset}{bold:#}")?;
-    let indirect = |column: &Shown<'_>| -> BTreeSet<Input> {
+    let indirect = |column: &Column| -> BTreeSet<Input> {
         column.inputs.iter().filter(|input| input.kind == Kind::Indirect).cloned().collect()
     };
     let all = columns.iter().map(indirect).reduce(|a, b| &a & &b).unwrap_or_default();

@@ -1,8 +1,8 @@
 use std::io::{BufWriter, Write};
+use std::time::Duration;
 
-use flow::view::rfc3339;
-use serde_json::json;
-use store::{NumberedLine, Store};
+use flow::view::Line;
+use tokio::time::sleep;
 
 use crate::context::Context;
 use crate::error::Error;
@@ -11,55 +11,50 @@ use crate::print::{self, style};
 
 /// Print what the tasks of a run said.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  flowctl logs latest report")]
+#[command(after_help = "Example:\n  flowctl logs latest report\n  flowctl logs latest --follow")]
 pub struct Args {
     /// A run's id, the beginning of one, or `latest`.
     run: String,
     /// Only this task's lines.
     task: Option<String>,
+    /// Go on until the run is over.
+    #[arg(short, long)]
+    follow: bool,
 }
 
-const BATCH_LINES: u64 = 10_000;
+/// How often a run that goes on is asked for more.
+const LOOK: Duration = Duration::from_millis(500);
 
 pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
     cx.block_on(async {
-        let store = cx.store_with_runs().await?;
-        let run_id = store.find(&args.run).await?;
-        if let Some(task) = &args.task {
-            known(&store, &run_id, task).await?;
-        }
+        let archive = cx.archive().await?;
         let mut out = BufWriter::new(anstream::stdout().lock());
-        let mut after = 0;
+        let (mut run, mut cursor) = (args.run.clone(), None);
         loop {
-            let lines = store.logs(&run_id, args.task.as_deref(), after, BATCH_LINES).await?;
-            let Some(last) = lines.last() else { break };
-            after = last.number;
-            for line in &lines {
-                write(&mut out, &run_id, line, args.task.is_none(), cx.json())?;
+            let page = archive.logs(&run, args.task.as_deref(), cursor.as_deref()).await?;
+            page.lines.iter().try_for_each(|line| write(&mut out, line, args.task.is_none(), cx.json()))?;
+            // From now on it is this run, whichever is the latest.
+            run = page.run_id;
+            cursor = page.lines.last().map(|line| line.number.to_string()).or(cursor);
+            if page.next.is_some() {
+                continue;
             }
+            out.flush()?;
+            if page.over || !args.follow {
+                break;
+            }
+            sleep(LOOK).await;
         }
-        out.flush()?;
-        if after == 0 {
+        if cursor.is_none() {
             print::note("nothing was said");
         }
         Ok(Exit::Done)
     })
 }
 
-async fn known(store: &Store, run_id: &str, task: &str) -> Result<(), Error> {
-    let plan = store.load(run_id).await?.plan;
-    if plan.task_id(task).is_some() {
-        return Ok(());
-    }
-    Err(super::unknown_task(&plan, task))
-}
-
-fn write(out: &mut impl Write, run_id: &str, line: &NumberedLine, named: bool, json: bool) -> Result<(), Error> {
-    let line = &line.line;
+fn write(out: &mut impl Write, line: &Line, named: bool, json: bool) -> Result<(), Error> {
     if json {
-        let value = json!({ "run_id": run_id, "task": line.task, "attempt": line.attempt, "at": rfc3339(line.at),
-            "stream": line.stream, "text": line.text });
-        return Ok(writeln!(out, "{value}")?);
+        return Ok(writeln!(out, "{}", serde_json::to_string(line).map_err(print::json_error)?)?);
     }
     let dim = style::DIM;
     if named {

@@ -25,33 +25,17 @@ pub mod why;
 pub mod worker;
 
 use flow::lineage::Subtype;
-use flow::name;
-use flow::plan::Plan;
 
-use crate::catalogue::{Catalogue, Named, Place};
-use crate::context::Context;
 use crate::error::Error;
 
-/// The run has no such task.
-fn unknown_task(plan: &Plan, task: &str) -> Error {
-    let names = plan.tasks.iter().map(|task| task.name.as_str());
-    Error::not_found(format!("flow `{}` has no task `{task}`", plan.flow)).maybe_hint(name::suggest(task, names))
-}
-
-/// What has been published here.
-async fn catalogue(cx: &Context) -> Result<Catalogue, Error> {
-    let store = cx.store_with_runs().await?;
-    Ok(Catalogue::new(store.datasets().await?))
-}
-
-/// Where lineage is followed from: a column, or all columns of a dataset.
-fn places(catalogue: &Catalogue, named: &Named) -> Vec<Place> {
-    let columns = match &named.column {
-        Some(column) => vec![column.as_str()],
-        None => catalogue.columns(&named.dataset),
-    };
-    let place = |column: &str| Place { dataset: named.dataset.clone(), column: column.to_owned() };
-    columns.into_iter().map(place).collect()
+/// A flow's name, where a server knows flows by their names and not by their files.
+fn flow_name(flow: &std::path::Path) -> Result<&str, Error> {
+    let name = flow.to_str().unwrap_or_default();
+    if name.is_empty() || name.contains('/') || name.ends_with(".toml") {
+        return Err(Error::usage(format!("`{}` is a file, but a server knows flows by their names", flow.display()))
+            .hint("give the flow's name, or leave out --server and FLOWCTL_SERVER to use the file here"));
+    }
+    Ok(name)
 }
 
 /// How a column takes part in another, in a word.

@@ -1,9 +1,11 @@
 use std::path::PathBuf;
 
 use flow::Time;
+use flow::api::{Coming, LIMIT_MAX};
 use flow::view::rfc3339;
-use serde_json::{Value, json};
+use server::look;
 
+use crate::client::Client;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -17,7 +19,7 @@ use crate::print::{self, human, style, time};
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  flowctl next flows/etl.toml --from 2024-03-01 -n 3")]
 pub struct Args {
-    /// A flow file with a `[schedule]`.
+    /// A flow file with a `[schedule]`; at a server, the flow's name.
     flow: PathBuf,
     /// Show times at or after this one instead of now: `2024-03-10` or `2024-03-10T06:30:00Z`.
     #[arg(long, value_name = "TIME", value_parser = flow::schedule::instant)]
@@ -28,30 +30,51 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
-    let flow = Scheduled::read(&args.flow)?;
     let now = time::now();
-    let from = args.from.map_or(now, |from| from.saturating_sub(1));
-    let times: Vec<Time> = flow.schedule.after(from).take(args.number as usize).collect();
+    let after = args.from.map_or(now, |from| from.saturating_sub(1));
+    let coming = match cx.server()? {
+        Some(client) => cx.block_on(there(args, &client, after))?,
+        None => {
+            let flow = Scheduled::read(&args.flow)?;
+            look::coming(&flow.name, &flow.schedule, after, args.number)
+        }
+    };
     if cx.json() {
-        let line = |at: &Time| json!({ "logical_time": rfc3339(*at), "scheduled_for": rfc3339(flow.due(*at)) });
-        print::json(&times.iter().map(line).collect::<Value>())?;
+        print::json(&coming.times)?;
         return Ok(Exit::Done);
     }
-    print::note(&format!("{}: {}", flow.name, flow.schedule.describe()));
-    if times.is_empty() {
+    print::note(&format!("{}: {}", coming.flow, coming.schedule));
+    if coming.times.is_empty() {
         print::note("the schedule has ended: there are no more times");
         return Ok(Exit::Done);
     }
     let mut table = Table::new(["LOGICAL TIME", "THERE", "BEGINS"]);
-    for at in times {
-        let due = flow.due(at);
+    for at in coming.times {
+        let due = time::parse(&at.scheduled_for).unwrap_or_default();
         let wait = match due.checked_sub(now) {
             Some(wait) => format!("in {}", human::duration(wait)),
             None => time::local(due),
         };
-        let there = Cell::styled(flow.schedule.wall(at), style::DIM);
-        table.row([rfc3339(at).into(), there, wait.into()]);
+        table.row([at.logical_time.into(), Cell::styled(at.wall, style::DIM), wait.into()]);
     }
     table.write(&mut anstream::stdout().lock(), "")?;
     Ok(Exit::Done)
+}
+
+/// The times as a server knows them, page by page.
+async fn there(args: &Args, client: &Client, mut after: Time) -> Result<Coming, Error> {
+    let flow = super::flow_name(&args.flow)?;
+    let mut times = vec![];
+    loop {
+        let limit = (args.number as usize - times.len()).min(LIMIT_MAX as usize);
+        let query = [("from", rfc3339(after + 1)), ("limit", limit.to_string())];
+        let page: Coming = client.get(&["v1", "flows", flow, "next"], &query).await?;
+        let full = page.times.len() == limit;
+        times.extend(page.times);
+        let last = times.last().and_then(|last| time::parse(&last.logical_time));
+        match last {
+            Some(last) if full && times.len() < args.number as usize => after = last,
+            _ => return Ok(Coming { times, ..page }),
+        }
+    }
 }

@@ -91,7 +91,8 @@ async fn add_views(cx: &Context, engine: &Engine, session: &Session, query: &Que
     let Some(store) = cx.store_if_any().await? else { return Ok(()) };
     let views: Vec<_> = store.datasets().await?.into_iter().filter(|dataset| dataset.version.is_none()).collect();
     for reference in &query.references {
-        let short = |view: &store::Dataset| view.dataset.split_once('.').is_some_and(|(_, it)| it == reference.name);
+        let short =
+            |view: &flow::catalogue::Dataset| view.dataset.split_once('.').is_some_and(|(_, it)| it == reference.name);
         let mut named = views.iter().filter(|view| view.dataset == reference.name || short(view));
         let (Some(view), None) = (named.next(), named.next()) else { continue };
         if view.dataset != reference.name && engine.resolve(&reference.name).await?.is_some() {

@@ -1,6 +1,7 @@
 use clap::ValueEnum;
 use flow::run::RunState;
-use flow::view::rfc3339;
+use flow::view::Head;
+use server::look::Which;
 
 use crate::context::Context;
 use crate::error::Error;
@@ -46,16 +47,12 @@ impl From<State> for RunState {
 
 pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
     let heads = cx.block_on(async {
-        match cx.store_if_any().await? {
-            Some(store) => {
-                let state = args.state.map(RunState::from);
-                Ok(store.runs(args.flow.as_deref(), state, args.number.into()).await?)
-            }
-            None => Ok(vec![]),
-        }
+        let Some(archive) = cx.archive_if_any().await? else { return Ok(vec![]) };
+        let state = args.state.map(RunState::from);
+        archive.runs(Which { flow: args.flow.clone(), state, limit: args.number, cursor: None }).await
     })?;
     if cx.json() {
-        print::json(&heads.iter().map(view).collect::<Vec<_>>())?;
+        print::json(&heads)?;
     } else if heads.is_empty() {
         say_none(args, cx)?;
     } else {
@@ -64,33 +61,18 @@ pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
     Ok(Exit::Done)
 }
 
-/// The head of `show`.
-fn view(head: &store::Head) -> flow::view::Head {
-    flow::view::Head {
-        run_id: head.run_id.clone(),
-        flow: head.flow.clone(),
-        state: head.state,
-        params: head.params.clone(),
-        logical_time: head.logical_time.map(rfc3339),
-        created_at: rfc3339(head.created_at),
-        started_at: head.started_at.map(rfc3339),
-        finished_at: head.finished_at.map(rfc3339),
-        error: head.error.clone(),
-        retry_of: head.retry_of.clone(),
-    }
-}
-
-fn table(heads: &[store::Head]) -> Table {
+fn table(heads: &[Head]) -> Table {
     let now = time::now();
+    let instant = |text: &Option<String>| text.as_deref().and_then(time::parse);
     let mut table = Table::new(["RUN", "FLOW", "STATE", "CREATED", "FOR", ">TIME", "PARAMS", "ERROR"]);
     for head in heads {
         table.row([
             head.run_id.as_str().into(),
             head.flow.as_str().into(),
             state::of_run(head.state),
-            human::ago(head.created_at, now).into(),
-            head.logical_time.map(rfc3339).unwrap_or_default().into(),
-            time::took(head.started_at, head.finished_at).unwrap_or_default().into(),
+            time::parse(&head.created_at).map(|at| human::ago(at, now)).unwrap_or_default().into(),
+            head.logical_time.as_deref().unwrap_or_default().into(),
+            time::took(instant(&head.started_at), instant(&head.finished_at)).unwrap_or_default().into(),
             print::params(&head.params).into(),
             Cell::styled(head.error.as_deref().unwrap_or_default(), style::DIM),
         ]);
@@ -100,7 +82,10 @@ fn table(heads: &[store::Head]) -> Table {
 
 fn say_none(args: &Args, cx: &Context) -> Result<(), Error> {
     let which = if args.flow.is_some() || args.state.is_some() { "no such runs" } else { "no runs yet" };
-    let place = cx.settings()?.store_place();
+    let place = match cx.server()? {
+        Some(client) => client.place(),
+        None => cx.settings()?.store_place(),
+    };
     print::note(&format!("{which} in {place}"));
     Ok(())
 }

@@ -1,8 +1,6 @@
 use std::io::Write;
-use std::sync::Arc;
 
-use flow::run::Run;
-use flow::view::{self, Show};
+use flow::view::Show;
 
 use crate::context::Context;
 use crate::error::Error;
@@ -18,13 +16,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
-    let show = cx.block_on(async {
-        let store = cx.store_with_runs().await?;
-        let run_id = store.find(&args.run).await?;
-        let loaded = store.load(&run_id).await?;
-        let run = Run::replay(Arc::new(loaded.plan), run_id, &loaded.records);
-        Ok(view::show(&run, loaded.head.retry_of))
-    })?;
+    let show = cx.block_on(async { cx.archive().await?.show(&args.run).await })?;
     match cx.json() {
         true => print::json(&show)?,
         false => text(&show)?,

@@ -26,9 +26,6 @@ use crate::{interrupt, local};
     after_help = "Example:\n  flowctl worker --server https://etl.example.org:7300 --token-file token --slots 8 --labels gpu=no,zone=a"
 )]
 pub struct Args {
-    /// The server's address.
-    #[arg(long, value_name = "URL", env = "FLOWCTL_SERVER", hide_env = true)]
-    server: String,
     /// What this worker has, for tasks that require it.
     #[arg(long, value_name = "NAME=VALUE", value_delimiter = ',', value_parser = pair)]
     labels: Vec<(String, String)>,
@@ -46,13 +43,17 @@ pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
 }
 
 async fn work(args: &Args, cx: &Context, cores: Handle) -> Result<(), Error> {
+    let server = cx.server_url().ok_or_else(|| {
+        Error::usage("a worker needs a server")
+            .hint("--server or FLOWCTL_SERVER name it, such as http://127.0.0.1:7300")
+    })?;
     let settings = cx.settings()?;
     local::ready(settings)?;
     let engine = cx.engine_to_work()?;
     let executor = Arc::new(tasks::Executor::new(engine, local::folders(settings)));
     let labels: BTreeMap<String, String> = args.labels.iter().cloned().collect();
     let name = args.name.clone().unwrap_or_else(default_name);
-    let remote = Remote::new(&args.server, cx.access(), name, settings.slots, labels);
+    let remote = Remote::new(&server, cx.access(), name, settings.slots, labels);
     let remote = Arc::new(remote.map_err(Error::usage)?);
     let mut stop = interrupt::listen_to_stop()?;
     let beating = remote.clone();

@@ -1,6 +1,7 @@
 //! Numbers as people read them.
 
 use flow::Time;
+pub use flow::duration::human as duration;
 
 /// `336776` as `336,776`.
 pub fn count(n: u64) -> String {
@@ -27,19 +28,6 @@ pub fn bytes(n: u64) -> String {
     match unit {
         0 => format!("{n} B"),
         _ => format!("{:.1} {}", n as f64 / 1024f64.powi(unit as i32), UNITS[unit as usize]),
-    }
-}
-
-/// A span of time, to three digits or so.
-pub fn duration(ms: u64) -> String {
-    let s = ms / 1_000;
-    match ms {
-        0..1_000 => format!("{ms} ms"),
-        1_000..10_000 => format!("{:.2} s", ms as f64 / 1e3),
-        10_000..60_000 => format!("{:.1} s", ms as f64 / 1e3),
-        60_000..3_600_000 => format!("{}m {:02}s", s / 60, s % 60),
-        3_600_000..86_400_000 => format!("{}h {:02}m", s / 3_600, s / 60 % 60),
-        _ => format!("{}d {:02}h", s / 86_400, s / 3_600 % 24),
     }
 }
 

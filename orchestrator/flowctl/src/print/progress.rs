@@ -69,7 +69,7 @@ impl Progress {
     fn write_events(&mut self, records: &[Record]) -> io::Result<()> {
         let Some(out) = &mut self.json else { return Ok(()) };
         for record in records {
-            serde_json::to_writer(&mut *out, &view::event(record)?)?;
+            serde_json::to_writer(&mut *out, &view::event(record))?;
             out.write_all(b"\n")?;
         }
         out.flush()

@@ -1,56 +1,124 @@
-//! The HTTP interface: JSON in and out, errors as `application/problem+json`.
+//! The HTTP interface: JSON in and out, errors as `application/problem+json`. One table of endpoints makes the router and
+//! the document that describes it.
 
-mod body;
+mod answer;
+mod datasets;
+mod describe;
+mod document;
+mod endpoint;
+mod flows;
+mod live;
 mod problem;
+mod request;
 mod runs;
 mod workers;
 
 use std::sync::Arc;
 
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::StatusCode;
-use axum::routing::{get, post};
-use axum::{Json, Router};
-use serde_json::{Value, json};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+use axum::{Json, Router, middleware};
+use flow::api::Health;
+use serde_json::Value;
 
 use crate::service::Service;
+use endpoint::Scope::{Admin, Open, Read, Run, Work};
+use endpoint::{Endpoint, get, post};
 use problem::Problem;
 
 /// The largest body that is read: a report with its checks, a batch of log lines.
 const BODY_BYTES_MAX: usize = 8 << 20;
 
+type Shared = State<Arc<Service>>;
+
+/// Everything that can be asked for.
+fn endpoints() -> Vec<Endpoint> {
+    let server = vec![
+        get(Open, "/health", "health", health).says("Says that the server is there."),
+        get(Open, "/v1/openapi.json", "openapi", openapi).says("This document."),
+    ];
+    let runs = vec![
+        get(Read, "/v1/runs", "list_runs", runs::list).says("Lists runs, newest first."),
+        post(Run, "/v1/runs", "make_run", runs::create).says("Makes a run of a flow.").fails(&[404, 409]),
+        get(Read, "/v1/runs/{run}", "show_run", runs::show).says("Shows a run with its tasks.").fails(&[409]),
+        get(Read, "/v1/runs/{run}/why", "why", runs::why)
+            .says("Says why a run, or a task of it, is where it is.")
+            .fails(&[409]),
+        get(Read, "/v1/runs/{run}/events", "list_events", runs::events)
+            .says("Lists what has happened in a run, oldest first.")
+            .fails(&[409]),
+        get(Read, "/v1/runs/{run}/logs", "list_logs", runs::logs)
+            .says("Lists what the tasks of a run said, oldest first.")
+            .fails(&[409]),
+        get(Read, "/v1/runs/{run}/live", "follow_run", live::follow)
+            .says("Tells what happens in a run while it happens, as server-sent events, to its end.")
+            .fails(&[409]),
+        get(Read, "/v1/runs/{run}/plan", "show_plan", runs::plan).says("Shows what a run is to do.").fails(&[409]),
+        post(Run, "/v1/runs/{run}/cancel", "cancel_run", runs::cancel).says("Asks a run to stop.").fails(&[409]),
+        get(Work, "/v1/runs/{run}/work", "show_work", workers::work).says("What all attempts of a run share."),
+    ];
+    let flows = vec![
+        get(Read, "/v1/flows", "list_flows", flows::list).says("Lists the flows that are in force."),
+        get(Read, "/v1/flows/{flow}/next", "next_times", flows::next)
+            .says("Lists the coming times of a flow's schedule.")
+            .fails(&[409]),
+        post(Admin, "/v1/flows/{flow}/pause", "pause_flow", flows::pause)
+            .says("Holds a flow's schedule.")
+            .fails(&[409]),
+        post(Admin, "/v1/flows/{flow}/resume", "resume_flow", flows::resume)
+            .says("Lets a flow's schedule go on.")
+            .fails(&[409]),
+    ];
+    let datasets = vec![
+        get(Read, "/v1/datasets", "list_datasets", datasets::list).says("Lists what runs have published, by name."),
+        get(Read, "/v1/datasets/{dataset}/lineage", "lineage", datasets::lineage)
+            .says("Shows which columns each column comes from.")
+            .fails(&[409]),
+        get(Read, "/v1/datasets/{dataset}/impact", "impact", datasets::impact)
+            .says("Shows what breaks if a column changes.")
+            .fails(&[409]),
+    ];
+    let workers = vec![
+        post(Work, "/v1/workers", "register_worker", workers::register).says("A worker comes.").fails(&[409]),
+        post(Work, "/v1/workers/{worker}/claim", "claim", workers::claim).says("Waits for work.").fails(&[410]),
+        post(Work, "/v1/workers/{worker}/beat", "beat", workers::beat).says("The worker lives.").fails(&[410]),
+        post(Work, "/v1/workers/{worker}/report", "report", workers::report).says("An attempt ended.").fails(&[410]),
+        post(Work, "/v1/workers/{worker}/log", "log", workers::log).says("Attempts said something."),
+        post(Work, "/v1/workers/{worker}/leave", "leave", workers::leave).says("The worker goes."),
+    ];
+    [server, runs, flows, datasets, workers].into_iter().flatten().collect()
+}
+
 pub(crate) fn router(service: Arc<Service>) -> Router {
-    let workers = Router::new()
-        .route("/", post(workers::register))
-        .route("/{worker}/claim", post(workers::claim))
-        .route("/{worker}/beat", post(workers::beat))
-        .route("/{worker}/report", post(workers::report))
-        .route("/{worker}/log", post(workers::log))
-        .route("/{worker}/leave", post(workers::leave));
-    let runs = Router::new()
-        .route("/", get(runs::list).post(runs::create))
-        .route("/{run}", get(runs::show))
-        .route("/{run}/events", get(runs::events))
-        .route("/{run}/logs", get(runs::logs))
-        .route("/{run}/cancel", post(runs::cancel))
-        .route("/{run}/work", get(workers::work));
-    let flows = Router::new()
-        .route("/", get(runs::flows))
-        .route("/{flow}/pause", post(runs::pause))
-        .route("/{flow}/resume", post(runs::go_on));
-    Router::new()
-        .route("/health", get(health))
-        .nest("/v1/workers", workers)
-        .nest("/v1/runs", runs)
-        .nest("/v1/flows", flows)
+    let routes = endpoints().into_iter().fold(Router::new(), |router, it| router.route(it.path, it.route));
+    routes
         .fallback(async || Problem::not_found("there is nothing at this address"))
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this address does not take this method")
         })
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(middleware::map_response(signed))
         .with_state(service)
 }
 
-async fn health(State(service): State<Arc<Service>>) -> Json<Value> {
-    Json(json!({ "status": "ok", "name": service.name }))
+/// The description of the interface: OpenAPI 3.1.
+pub fn document() -> Value {
+    document::openapi(&endpoints())
+}
+
+/// Clients of another version should be able to tell.
+async fn signed(mut response: Response) -> Response {
+    let name = HeaderValue::from_static(concat!("flowctl/", env!("CARGO_PKG_VERSION")));
+    response.headers_mut().insert(header::SERVER, name);
+    response
+}
+
+async fn health(State(service): Shared) -> Json<Health> {
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    Json(Health { status: "ok".to_owned(), name: service.name.clone(), version })
+}
+
+async fn openapi() -> Json<Value> {
+    Json(document())
 }

@@ -3,9 +3,10 @@
 use axum::Json;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use flow::api;
 use store::Kind;
 
+use crate::look;
 use crate::service::Trouble;
 
 /// Why a request has no other answer.
@@ -29,6 +30,17 @@ impl Problem {
     pub fn not_found(detail: impl Into<String>) -> Self {
         Problem::new(StatusCode::NOT_FOUND, detail)
     }
+
+    /// The state of what is meant does not allow it.
+    pub fn conflict(detail: impl Into<String>) -> Self {
+        Problem::new(StatusCode::CONFLICT, detail)
+    }
+
+    /// With what to do about it.
+    #[must_use]
+    pub fn hint(self, hint: Option<String>) -> Self {
+        Problem { hint, ..self }
+    }
 }
 
 impl From<store::Error> for Problem {
@@ -40,6 +52,17 @@ impl From<store::Error> for Problem {
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Problem { status, detail: format!("failed to {error}"), hint: error.hint }
+    }
+}
+
+impl From<look::Error> for Problem {
+    fn from(error: look::Error) -> Self {
+        match error {
+            look::Error::Store(error) => error.into(),
+            look::Error::Name(miss) if miss.ambiguous => Problem::conflict(miss.message).hint(miss.hint),
+            look::Error::Name(miss) => Problem::not_found(miss.message).hint(miss.hint),
+            look::Error::Cursor => Problem::bad("the cursor is none that this list gives"),
+        }
     }
 }
 
@@ -60,10 +83,13 @@ impl From<crate::remotes::Unknown> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let title = self.status.canonical_reason().unwrap_or("Problem");
-        let body = json!({
-            "type": "about:blank", "title": title, "status": self.status.as_u16(), "detail": self.detail, "hint": self.hint
-        });
+        let body = api::Problem {
+            kind: "about:blank".to_owned(),
+            title: self.status.canonical_reason().unwrap_or("Problem").to_owned(),
+            status: self.status.as_u16(),
+            detail: self.detail,
+            hint: self.hint,
+        };
         (self.status, [(header::CONTENT_TYPE, "application/problem+json")], Json(body)).into_response()
     }
 }

@@ -1,29 +1,23 @@
 //! What workers on other machines say.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Path, State};
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use flow::wire::{Beat, Line, Orders, Registration, Report, WIRE, Welcome, Work};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use axum::extract::State;
+use flow::wire::{Beat, Handout, Line, Orders, Received, Registration, Report, WIRE, Wait, Welcome, Work};
 
-use super::body::Body;
+use super::Shared;
+use super::answer::{Done, Maybe};
 use super::problem::Problem;
+use super::request::{Body, Name};
 use crate::hall::Receipt;
 use crate::remotes::LEASE;
-use crate::service::Service;
 
 /// The longest that a claim waits.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 /// The most slots that one worker may have.
 const SLOTS_MAX: usize = 1024;
-
-type Shared = State<Arc<Service>>;
 
 pub(super) async fn register(
     State(service): Shared,
@@ -33,7 +27,7 @@ pub(super) async fn register(
     if *wire != WIRE {
         let detail =
             format!("the worker speaks version {wire} of the protocol, this server {WIRE}: use the same flowctl");
-        return Err(Problem::new(StatusCode::CONFLICT, detail));
+        return Err(Problem::conflict(detail));
     }
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.:@".contains(letter);
     if worker.is_empty() || worker.len() > 128 || !worker.chars().all(plain) {
@@ -46,26 +40,18 @@ pub(super) async fn register(
     Ok(Json(Welcome { lease_ms: LEASE.as_millis() as u64 }))
 }
 
-#[derive(Deserialize)]
-pub(super) struct Wait {
-    wait_ms: u64,
-}
-
 pub(super) async fn claim(
     State(service): Shared,
-    Path(worker): Path<String>,
+    Name(worker): Name,
     Body(Wait { wait_ms }): Body<Wait>,
-) -> Result<Response, Problem> {
+) -> Result<Maybe<Handout>, Problem> {
     let wait = Duration::from_millis(wait_ms).min(WAIT_MAX);
-    Ok(match service.remotes.claim(&worker, wait).await? {
-        Some(handout) => Json(handout).into_response(),
-        None => StatusCode::NO_CONTENT.into_response(),
-    })
+    Ok(Maybe(service.remotes.claim(&worker, wait).await?))
 }
 
 pub(super) async fn beat(
     State(service): Shared,
-    Path(worker): Path<String>,
+    Name(worker): Name,
     Body(beat): Body<Beat>,
 ) -> Result<Json<Orders>, Problem> {
     Ok(Json(service.remotes.beat(&worker, &beat)?))
@@ -73,40 +59,42 @@ pub(super) async fn beat(
 
 pub(super) async fn report(
     State(service): Shared,
-    Path(worker): Path<String>,
+    Name(worker): Name,
     Body(report): Body<Report>,
-) -> Result<Json<Value>, Problem> {
-    let receipt = match service.remotes.report(&worker, &report.id, report.ending).await? {
-        Receipt::Recorded => "recorded",
-        Receipt::Stale => "stale",
+) -> Result<Json<Received>, Problem> {
+    Ok(Json(match service.remotes.report(&worker, &report.id, report.ending).await? {
+        Receipt::Recorded => Received::Recorded,
+        Receipt::Stale => Received::Stale,
         // Whoever takes the run over does not know of the attempt either.
-        Receipt::Unheard => "unheard",
-    };
-    Ok(Json(json!({ "receipt": receipt })))
+        Receipt::Unheard => Received::Unheard,
+    }))
 }
 
 pub(super) async fn log(
     State(service): Shared,
-    Path(_worker): Path<String>,
+    Name(_worker): Name,
     Body(lines): Body<Vec<Line>>,
-) -> Result<StatusCode, Problem> {
+) -> Result<Done, Problem> {
     let mut by_run: BTreeMap<String, Vec<store::Line>> = BTreeMap::new();
     for line in lines {
         let Line { run_id, task, attempt, at, stream, text } = line;
         by_run.entry(run_id).or_default().push(store::Line { task, attempt, at, stream: stream.name().into(), text });
     }
+    for run_id in by_run.keys() {
+        service.store.head(run_id).await?;
+    }
     for (run_id, lines) in by_run {
         service.store.log(&run_id, &lines).await?;
     }
-    Ok(StatusCode::NO_CONTENT)
+    Ok(Done)
 }
 
-pub(super) async fn leave(State(service): Shared, Path(worker): Path<String>) -> StatusCode {
+pub(super) async fn leave(State(service): Shared, Name(worker): Name) -> Done {
     service.remotes.leave(&worker);
-    StatusCode::NO_CONTENT
+    Done
 }
 
-pub(super) async fn work(State(service): Shared, Path(run): Path<String>) -> Result<Json<Work>, Problem> {
+pub(super) async fn work(State(service): Shared, Name(run): Name) -> Result<Json<Work>, Problem> {
     let loaded = service.store.load(&run).await?;
     Ok(Json(Work { plan: loaded.plan, pins: loaded.pins }))
 }

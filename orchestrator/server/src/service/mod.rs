@@ -5,6 +5,7 @@
 //! gives the lease back when it goes; one that goes without a word loses its leases, and its runs are taken over.
 
 mod flows;
+mod followers;
 mod runs;
 mod schedules;
 
@@ -26,6 +27,7 @@ use tokio::task::JoinSet;
 use crate::remotes::Remotes;
 use crate::{Clock, Error, Hall, api};
 use flows::{Flow, Flows};
+use followers::Followers;
 pub(crate) use schedules::Trouble;
 
 /// How long a service may be silent before others take its runs over.
@@ -58,6 +60,9 @@ pub trait Compile: Send + Sync {
     /// What cannot be read.
     async fn pin(&self, plan: &Plan) -> Result<Pins, String>;
 
+    /// The rows and bytes of a dataset; `None` if they cannot be read.
+    async fn size(&self, dataset: &str) -> Option<(u64, u64)>;
+
     /// Ends what the attempts of a run have left running on this machine.
     async fn end_leftovers(&self, run_id: &str);
 }
@@ -75,6 +80,10 @@ pub struct Order {
     /// Parameters as texts, by name.
     pub params: BTreeMap<String, String>,
     pub logical_time: Option<Time>,
+    /// Only these tasks, as `--select` says it.
+    pub select: Option<String>,
+    /// Whether unchanged tasks run all the same.
+    pub force: bool,
     /// What the client calls the run. See [`store::NewRun::key`].
     pub key: Option<String>,
 }
@@ -95,11 +104,13 @@ pub(crate) struct Service {
     pub(crate) store: Arc<Store>,
     hall: Hall,
     pub(crate) remotes: Remotes,
-    compile: Arc<dyn Compile>,
+    pub(crate) compile: Arc<dyn Compile>,
     pub(crate) name: String,
     pub(crate) clock: Clock,
     up_since: Time,
     flows: Flows,
+    /// Who follows runs that are driven here.
+    pub(crate) followers: Followers,
     /// A run may wait for a driver.
     new_runs: Notify,
 }
@@ -120,7 +131,18 @@ pub async fn serve(
     let up_since = clock.now();
     let flows = Flows::default();
     let (remotes, new_runs) = (Remotes::new(hall.clone()), Notify::new());
-    let service = Arc::new(Service { store, hall, remotes, compile, name, clock, up_since, flows, new_runs });
+    let service = Arc::new(Service {
+        store,
+        hall,
+        remotes,
+        compile,
+        name,
+        clock,
+        up_since,
+        flows,
+        followers: Followers::default(),
+        new_runs,
+    });
     service.look_at_flows().await;
     let mut parts = JoinSet::new();
     parts.spawn(service.clone().keep_looking_at_flows());

@@ -33,7 +33,8 @@ impl Service {
         // Nothing can come before it.
         let _ = run.apply(&created);
         let key = order.key.as_deref();
-        let new = store::NewRun { pins: &pins, created_at: at, origin, force: false, retry_of: None, lease: None, key };
+        let new =
+            store::NewRun { pins: &pins, created_at: at, origin, force: order.force, retry_of: None, lease: None, key };
         let made = self.store.create(&new, &run, vec![created]).await?;
         self.new_runs.notify_one();
         Ok(match made {
@@ -105,7 +106,7 @@ impl Service {
         }
         let open = OpenRun { run, pins, force, seq, records: loaded.records, durations_ms };
         let (_nobody, cancel) = watch::channel(None);
-        let mut observer = |_: &Run, _: &[Record]| {};
+        let mut observer = |run: &Run, _: &[Record]| self.followers.tell(run.id());
         let seat = Seat {
             journal: &*self.store,
             clock: &self.clock,

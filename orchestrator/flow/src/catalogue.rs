@@ -2,12 +2,26 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use flow::lineage::{Column, Input, Kind, Subtype};
-use flow::name;
-use serde::Serialize;
-use store::Dataset;
+use crate::Time;
+use crate::lineage::{Column, Input};
+use crate::name::{self, Miss};
+use crate::view::{Edge, Place};
 
-use crate::error::Error;
+/// A dataset at its newest version.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dataset {
+    /// `flow.task`.
+    pub dataset: String,
+    /// None for a view, which has no versions.
+    pub version: Option<u64>,
+    /// The run that made the version.
+    pub run_id: String,
+    pub location: Option<String>,
+    /// When the version was recorded.
+    pub at: Time,
+    /// Its columns with their types and their lineage, as the plan of that run has them.
+    pub columns: Vec<Column>,
+}
 
 /// Every dataset at its newest version, by name.
 pub struct Catalogue {
@@ -16,32 +30,12 @@ pub struct Catalogue {
     read: BTreeMap<String, BTreeSet<String>>,
 }
 
-/// What a name on the command line means.
+/// What a name that somebody gave means.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Named {
     /// `flow.task`, or a source's name.
     pub dataset: String,
     pub column: Option<String>,
-}
-
-/// A column of a dataset.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Place {
-    pub dataset: String,
-    pub column: String,
-}
-
-/// One hop of lineage.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Edge {
-    pub from: Place,
-    pub to: Place,
-    #[serde(rename = "type")]
-    pub kind: Kind,
-    pub subtype: Subtype,
-    /// How many hops from where the search began, from 1.
-    #[serde(skip)]
-    pub hops: usize,
 }
 
 impl Catalogue {
@@ -60,7 +54,7 @@ impl Catalogue {
     ///
     /// # Errors
     /// Nothing has that name, or several datasets do.
-    pub fn resolve(&self, text: &str) -> Result<Named, Error> {
+    pub fn resolve(&self, text: &str) -> Result<Named, Miss> {
         if let Some(dataset) = self.dataset(text)? {
             return Ok(Named { dataset, column: None });
         }
@@ -70,12 +64,12 @@ impl Catalogue {
         if columns.contains(&column) {
             return Ok(Named { dataset, column: Some(column.to_owned()) });
         }
-        let error = Error::not_found(format!("dataset `{dataset}` has no column `{column}`"));
-        Err(error.maybe_hint(name::suggest(column, columns)))
+        let hint = name::suggest(column, columns);
+        Err(Miss::none(format!("dataset `{dataset}` has no column `{column}`"), hint))
     }
 
     /// The full name of the dataset called `text`, which may leave out the flow where that is clear.
-    fn dataset(&self, text: &str) -> Result<Option<String>, Error> {
+    fn dataset(&self, text: &str) -> Result<Option<String>, Miss> {
         if self.datasets.contains_key(text) {
             return Ok(Some(text.to_owned()));
         }
@@ -83,18 +77,20 @@ impl Catalogue {
         match (same.next(), same.next()) {
             (None, _) => Ok(self.read.contains_key(text).then(|| text.to_owned())),
             (Some(full), None) => Ok(Some(full.clone())),
-            (Some(one), Some(other)) => Err(Error::usage(format!("several flows have a dataset `{text}`"))
-                .hint(format!("name the flow too: `{one}`, `{other}`"))),
+            (Some(one), Some(other)) => Err(Miss::several(
+                format!("several flows have a dataset `{text}`"),
+                format!("name the flow too: `{one}`, `{other}`"),
+            )),
         }
     }
 
-    fn unknown(&self, text: &str) -> Error {
+    fn unknown(&self, text: &str) -> Miss {
         let names = self.datasets.keys().chain(self.read.keys()).map(String::as_str);
         let short = self.datasets.keys().filter_map(|full| full.split_once('.')).map(|(_, short)| short);
         let near = name::nearest(text, names.clone().chain(short)).map(|near| format!("did you mean `{near}`?"));
         let list = || name::list(names).map(|names| format!("there are {names}"));
         let nothing = || Some("`flowctl run FLOW` publishes datasets".to_owned());
-        Error::not_found(format!("there is no dataset `{text}`")).maybe_hint(near.or_else(list).or_else(nothing))
+        Miss::none(format!("there is no dataset `{text}`"), near.or_else(list).or_else(nothing))
     }
 
     /// The names of a dataset's columns; of a source, those that are read.
@@ -103,6 +99,13 @@ impl Catalogue {
             Some(known) => known.columns.iter().map(|column| column.name.as_str()).collect(),
             None => self.read.get(dataset).into_iter().flatten().map(String::as_str).collect(),
         }
+    }
+
+    /// The newest run of those that read what no run here makes.
+    pub fn reader(&self, source: &str) -> Option<&str> {
+        let reads =
+            |it: &&Dataset| it.columns.iter().flat_map(|column| &column.inputs).any(|input| input.dataset == source);
+        self.datasets.values().filter(reads).max_by_key(|it| it.at).map(|it| it.run_id.as_str())
     }
 
     /// Every hop from the places to what they come from, near ones first.
@@ -162,6 +165,7 @@ fn walk(from: Vec<Place>, next: impl Fn(&Place) -> Vec<(Place, Edge)>) -> Vec<Ed
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lineage::{Kind, Subtype};
 
     fn dataset(name: &str, columns: &[(&str, &[(&str, &str)])]) -> Dataset {
         let input = |&(dataset, column): &(&str, &str)| Input {

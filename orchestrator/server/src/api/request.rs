@@ -1,0 +1,116 @@
+//! What handlers take from requests, with errors that say what is wrong.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request, State};
+use axum::http::HeaderMap;
+use axum::http::request::Parts;
+use schemars::{JsonSchema, SchemaGenerator};
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use super::describe::{Operation, Takes};
+use super::problem::Problem;
+use crate::service::Service;
+
+/// The longest name in an address.
+pub(super) const NAME_MAX: usize = 256;
+/// The longest key that a client gives a run.
+const KEY_MAX: usize = 256;
+
+/// A JSON body.
+pub(super) struct Body<T>(pub T);
+
+/// The parameters behind the `?`.
+pub(super) struct Params<T>(pub T);
+
+/// The name in the address.
+pub(super) struct Name(pub String);
+
+/// What the client calls what it asks for.
+pub(super) struct Key(pub Option<String>);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let read: Result<Json<T>, JsonRejection> = Json::from_request(request, state).await;
+        read.map(|Json(value)| Body(value)).map_err(|error| Problem::new(error.status(), error.body_text()))
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let read: Result<Query<T>, QueryRejection> = Query::from_request_parts(parts, state).await;
+        read.map(|Query(value)| Params(value)).map_err(|error| Problem::new(error.status(), error.body_text()))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Name {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let read = Path::<String>::from_request_parts(parts, state).await;
+        let Path(name) = read.map_err(|error| Problem::new(error.status(), error.body_text()))?;
+        if name.chars().count() > NAME_MAX || name.chars().any(char::is_control) {
+            return Err(Problem::not_found(format!(
+                "no name here is longer than {NAME_MAX} or has control characters"
+            )));
+        }
+        Ok(Name(name))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Key {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        // A map of headers can always be had.
+        let headers = HeaderMap::from_request_parts(parts, state).await.unwrap_or_default();
+        let Some(key) = headers.get("idempotency-key") else { return Ok(Key(None)) };
+        match key.to_str() {
+            Ok(key) if (1..=KEY_MAX).contains(&key.len()) => Ok(Key(Some(key.to_owned()))),
+            _ => Err(Problem::bad(format!("the Idempotency-Key is no plain text of 1 to {KEY_MAX} characters"))),
+        }
+    }
+}
+
+impl<T: JsonSchema> Takes for Body<T> {
+    fn describe(operation: &mut Operation, schemas: &mut SchemaGenerator) {
+        let content = json!({ "application/json": { "schema": schemas.subschema_for::<T>() } });
+        operation.body = Some(json!({ "required": true, "content": content }));
+        operation.problems.extend([400, 413, 415, 422]);
+    }
+}
+
+impl<T: JsonSchema> Takes for Params<T> {
+    fn describe(operation: &mut Operation, schemas: &mut SchemaGenerator) {
+        operation.takes_query::<T>(schemas);
+        operation.problems.insert(400);
+    }
+}
+
+impl Takes for Name {
+    fn describe(operation: &mut Operation, _schemas: &mut SchemaGenerator) {
+        operation.problems.extend([400, 404]);
+    }
+}
+
+impl Takes for Key {
+    fn describe(operation: &mut Operation, _schemas: &mut SchemaGenerator) {
+        operation.parameters.push(json!({
+            "name": "Idempotency-Key", "in": "header", "required": false,
+            "description": "What the client calls the run: asking again makes no second one.",
+            "schema": { "type": "string", "minLength": 1, "maxLength": KEY_MAX },
+        }));
+        operation.problems.insert(400);
+    }
+}
+
+impl Takes for State<Arc<Service>> {
+    fn describe(_operation: &mut Operation, _schemas: &mut SchemaGenerator) {}
+}
