@@ -121,6 +121,7 @@ fn normal(text: &str) -> String {
             (r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}", "RUN"),
             (r"\b20\d\d-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?( UTC|Z)?", "WHEN"),
             (r"\b\d+(\.\d+)? ?(µs|ms|s)\b", "TIME"),
+            (r"\b[0-9a-f]{12}\b", "ID"),
             (r"/[^ ']*/lesson\b", "LESSON"),
             (r"[ \t]+\n", "\n"),
             (r"  +", "  "),

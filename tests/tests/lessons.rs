@@ -31,4 +31,5 @@ lessons! {
     lineage: "06-lineage",
     formats: "07-formats",
     schedules: "08-schedules",
+    fleet: "09-fleet",
 }

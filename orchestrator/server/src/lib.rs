@@ -6,13 +6,16 @@
 pub mod abandoned;
 mod api;
 pub mod clock;
+mod doors;
 pub mod driver;
 mod error;
+mod gate;
 pub mod hall;
 mod journal;
 pub mod look;
 mod remotes;
 pub mod service;
+mod tls;
 
 pub use api::document;
 pub use clock::Clock;
@@ -20,3 +23,4 @@ pub use driver::{NewRun, OpenRun, Seat, drive, resume};
 pub use error::Error;
 pub use hall::Hall;
 pub use journal::Journal;
+pub use tls::Tls;

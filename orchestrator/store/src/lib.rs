@@ -5,6 +5,7 @@
 //! and is written in the same transaction. When a verb that writes answers `Ok`, what it wrote is on
 //! disk (SQLite: WAL with synchronous FULL; PostgreSQL: synchronous commit).
 
+mod access;
 mod append;
 mod datasets;
 mod db;
@@ -19,6 +20,7 @@ mod row;
 mod runs;
 mod service;
 
+pub use access::{Scope, Token, Tokens};
 pub use datasets::Version;
 pub use error::{Error, Kind};
 pub use fsck::Finding;

@@ -24,6 +24,10 @@ const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../migrations/0003_service.sql"),
         postgres: include_str!("../migrations/0003_service.sql"),
     },
+    Migration {
+        sqlite: include_str!("../migrations/0004_access_tokens.sql"),
+        postgres: include_str!("../migrations/0004_access_tokens.sql"),
+    },
 ];
 
 /// Checks the layout with one query and changes it only where it is behind.

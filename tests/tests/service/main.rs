@@ -1,6 +1,8 @@
 //! The service from outside: schedules, workers on other machines, crashes of all of them. Nothing is lost, nothing is
 //! done twice, and everything goes on.
 
+mod authority;
+mod secure;
 mod world;
 
 use std::collections::BTreeSet;

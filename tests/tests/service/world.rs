@@ -5,9 +5,11 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use serde_json::Value;
 use tests::flowctl;
 
@@ -22,7 +24,14 @@ pub struct Process {
     child: Child,
     /// The server's address.
     pub address: String,
+    /// What it is asked through: `None` is plain HTTP.
+    pub tls: Option<Arc<ClientConfig>>,
+    /// What it says on standard error.
+    pub log: PathBuf,
 }
+
+trait Talk: Read + Write {}
+impl<T: Read + Write> Talk for T {}
 
 impl World {
     pub fn sqlite() -> World {
@@ -68,25 +77,27 @@ impl World {
 
     pub fn serve(&self, args: &[&str]) -> Process {
         let mut child = self
-            .command(&["serve", "flows", "--listen", "127.0.0.1:0"])
+            .command(&["serve", "flows"])
+            .args(if args.contains(&"--listen") { &[][..] } else { &["--listen", "127.0.0.1:0"] })
             .args(args)
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
-        let address =
-            lines.find_map(|line| Some(line.strip_prefix("listening on http://")?.to_owned())).expect("it listens");
+        let address = lines.find_map(|line| Some(line.strip_prefix("listening on ")?.split_once("://")?.1.to_owned()));
+        let address = address.expect("it listens");
         let log = self.path(&format!("serve-{}.log", child.id()));
-        std::thread::spawn(move || copy(lines, &log));
-        Process { child, address }
+        let copied = log.clone();
+        std::thread::spawn(move || copy(lines, &copied));
+        Process { child, address, tls: None, log }
     }
 
     pub fn worker(&self, server: &Process, args: &[&str]) -> Process {
-        let url = format!("http://{}", server.address);
+        let url = format!("{}://{}", if server.tls.is_some() { "https" } else { "http" }, server.address);
         let mut command = self.command(&["worker", "--server", &url]);
-        let log = fs::File::create(self.path(&format!("worker-{}.log", args.join("_")))).unwrap();
-        let child = command.args(args).stderr(log).spawn().unwrap();
-        Process { child, address: server.address.clone() }
+        let log = self.path(&format!("worker-{}.log", args.join("_").replace('/', "-")));
+        let child = command.args(args).stderr(fs::File::create(&log).unwrap()).spawn().unwrap();
+        Process { child, address: server.address.clone(), tls: None, log }
     }
 
     /// Asks for a run through the API. Answers its id.
@@ -133,6 +144,11 @@ impl Process {
         self.child.id()
     }
 
+    /// Whether it has said so.
+    pub fn says(&self, text: &str) -> bool {
+        fs::read_to_string(&self.log).unwrap_or_default().contains(text)
+    }
+
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
@@ -155,21 +171,34 @@ impl Process {
 
     /// With more header lines.
     pub fn request_with(&self, header: &str, method: &str, path: &str, body: &str) -> (u16, Value) {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
         let head = format!(
             "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Type: application/json\r\n{header}Content-Length: {}\r\n\r\n",
             self.address,
             body.len()
         );
-        stream.write_all(head.as_bytes()).unwrap();
-        // A server that has heard enough answers and hangs up.
-        let _ = stream.write_all(body.as_bytes());
-        let mut answer = String::new();
-        let _ = stream.read_to_string(&mut answer);
+        let answer = self.exchange(head.as_bytes(), body.as_bytes());
         let status =
             answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_else(|| panic!("{answer}"));
         let body = answer.split_once("\r\n\r\n").map(|(_, body)| body).unwrap_or_default();
         (status, serde_json::from_str(body).unwrap_or(Value::Null))
+    }
+
+    /// Says something, and listens until the server hangs up.
+    pub fn exchange(&self, head: &[u8], body: &[u8]) -> String {
+        let mut stream = self.connect();
+        let _ = stream.write_all(head);
+        // A server that has heard enough answers and hangs up.
+        let _ = stream.write_all(body);
+        let mut answer = vec![];
+        let _ = stream.read_to_end(&mut answer);
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    fn connect(&self) -> Box<dyn Talk> {
+        let stream = TcpStream::connect(&self.address).unwrap();
+        let Some(config) = &self.tls else { return Box::new(stream) };
+        let client = ClientConnection::new(config.clone(), "127.0.0.1".try_into().unwrap()).unwrap();
+        Box::new(StreamOwned::new(client, stream))
     }
 }
 

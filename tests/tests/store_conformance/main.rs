@@ -6,6 +6,7 @@ mod journal;
 mod killed;
 mod opening;
 mod same_history;
+mod tokens;
 mod world;
 
 /// Makes every test twice: once per database.

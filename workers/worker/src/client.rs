@@ -107,6 +107,7 @@ pub fn base(server: &str) -> Result<String, String> {
 
 /// Why a request found no answer: the innermost reason, and what to do where that is known.
 pub fn cause(error: &reqwest::Error) -> String {
+    const AUTHORITY: &str = "--ca FILE names the authority that signed its certificate";
     let mut innermost: &dyn std::error::Error = error;
     while let Some(source) = innermost.source() {
         innermost = source;
@@ -118,7 +119,9 @@ pub fn cause(error: &reqwest::Error) -> String {
         None => "the request failed".to_owned(),
     };
     let hints = [
-        ("UnknownIssuer", "--ca FILE names the authority that signed its certificate"),
+        ("UnknownIssuer", AUTHORITY),
+        ("BadSignature", AUTHORITY),
+        ("CaUsedAsEndEntity", "its certificate is for an authority, not for a server: make one with CA:FALSE"),
         ("NotValidForName", "its certificate is for another name"),
         ("Expired", "its certificate is too old"),
         ("InvalidContentType", "it may speak http:// only"),

@@ -42,8 +42,8 @@ pub struct Remote {
 
 struct State {
     client: Client,
-    /// The server does not let this worker in.
-    barred: bool,
+    /// What was told last of a server that cannot be worked for now.
+    trouble: Option<String>,
     /// The means to stop each attempt that runs here.
     running: HashMap<AttemptId, watch::Sender<bool>>,
     works: BTreeMap<String, Arc<Shared>>,
@@ -63,9 +63,7 @@ enum Failed {
     Unknown,
     /// It said no, and will again.
     Refused(String),
-    /// It does not let this worker in, until somebody has seen to it.
-    Barred,
-    /// It could not be reached, or has troubles of its own.
+    /// It could not be reached, has troubles of its own, or does not let this worker in before somebody has seen to it.
     Away(String),
 }
 
@@ -87,7 +85,7 @@ impl Remote {
         let (closing, _) = watch::channel(false);
         let state = State {
             client,
-            barred: false,
+            trouble: None,
             running: HashMap::new(),
             works: BTreeMap::new(),
             lease: None,
@@ -123,8 +121,7 @@ impl Remote {
             Ok(Some(orders)) => self.stop(&orders.stop),
             Ok(None) => {}
             Err(Failed::Unknown) => _ = self.register().await,
-            Err(Failed::Barred) => {}
-            Err(Failed::Refused(error) | Failed::Away(error)) => tracing::warn!("{error}"),
+            Err(Failed::Refused(error) | Failed::Away(error)) => self.tell(&error),
         }
     }
 
@@ -141,20 +138,21 @@ impl Remote {
         self.state().client.clone()
     }
 
-    /// Tells once that the server does not let this worker in. Whoever gives it another token changes a file, which is
-    /// read again here.
-    fn bar(&self, error: &str) -> Failed {
-        let again = self.access.token_file.as_ref().map(|_| self.access.client());
-        let mut state = self.state();
-        if !std::mem::replace(&mut state.barred, true) {
-            tracing::error!("{error}; a token with the scope `work` is needed; trying again until there is one");
+    /// Says what is wrong, once until it is something else.
+    fn tell(&self, trouble: &str) {
+        let told = self.state().trouble.replace(trouble.to_owned());
+        if told.as_deref() != Some(trouble) {
+            tracing::warn!("{trouble}; trying again until that is over");
         }
-        match again {
-            Some(Ok(client)) => state.client = client,
-            Some(Err(why)) => tracing::warn!("{why}"),
-            None => {}
+    }
+
+    /// Whoever gives this worker another token changes a file, which is read again here.
+    fn renew(&self) -> Result<(), String> {
+        if self.access.token_file.is_some() {
+            let client = self.access.client()?;
+            self.state().client = client;
         }
-        Failed::Barred
+        Ok(())
     }
 
     fn stop(&self, attempts: &[AttemptId]) {
@@ -199,9 +197,8 @@ impl Remote {
         let away =
             |error: reqwest::Error| Failed::Away(format!("{} does not answer: {}", self.base, client::cause(&error)));
         let response = response.map_err(away)?;
-        let barred = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&response.status());
-        if !barred && std::mem::take(&mut self.state().barred) {
-            tracing::info!("{} lets this worker in again", self.base);
+        if response.status().is_success() && self.state().trouble.take().is_some() {
+            tracing::info!("{} answers again", self.base);
         }
         match response.status() {
             StatusCode::NO_CONTENT => Ok(None),
@@ -212,7 +209,10 @@ impl Remote {
                 let error = format!("{} says {status}: {}", self.base, said["detail"].as_str().unwrap_or_default());
                 let passes = [StatusCode::BAD_GATEWAY, StatusCode::SERVICE_UNAVAILABLE, StatusCode::GATEWAY_TIMEOUT];
                 Err(match status {
-                    _ if barred => self.bar(&error),
+                    StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                        let wanted = format!("{error}; a token with the scope `work` is needed");
+                        Failed::Away(self.renew().err().unwrap_or(wanted))
+                    }
                     status if passes.contains(&status) => Failed::Away(error),
                     _ => Failed::Refused(error),
                 })
@@ -291,9 +291,8 @@ impl Link for Remote {
                 Ok(Some(claim)) => return Some(claim),
                 Ok(None) => pauses = Pauses(PAUSE_MIN),
                 Err(Failed::Unknown) => self.state().lease = None,
-                Err(Failed::Barred) => pauses.next().await,
                 Err(Failed::Refused(error) | Failed::Away(error)) => {
-                    tracing::warn!("{error}; trying again");
+                    self.tell(&error);
                     pauses.next().await;
                 }
             }
@@ -312,9 +311,8 @@ impl Link for Remote {
                     tracing::error!("the report on `{task}` of run {run_id} is lost: {error}");
                     break;
                 }
-                Err(Failed::Barred) => pauses.next().await,
                 Err(Failed::Away(error)) => {
-                    tracing::warn!("{error}; trying again to report on `{task}`");
+                    self.tell(&error);
                     pauses.next().await;
                 }
             }
@@ -326,7 +324,7 @@ impl Link for Remote {
         let mut pauses = Pauses(PAUSE_MIN);
         for _ in 0..3 {
             match self.post::<_, serde_json::Value>("log", &lines, PATIENCE).await {
-                Err(Failed::Away(_) | Failed::Barred) => pauses.next().await,
+                Err(Failed::Away(_)) => pauses.next().await,
                 Err(Failed::Refused(_)) => break,
                 Ok(_) | Err(Failed::Unknown) => return,
             }

@@ -21,6 +21,7 @@ pub mod runs;
 pub mod schema;
 pub mod serve;
 pub mod show;
+pub mod token;
 pub mod why;
 pub mod worker;
 

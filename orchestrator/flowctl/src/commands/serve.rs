@@ -3,9 +3,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use server::Hall;
 use server::hall::Labels;
 use server::service::{self, Setup};
+use server::{Hall, Tls};
 use store::Store;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -26,8 +26,13 @@ const STORE_PATIENCE: Duration = Duration::from_secs(30);
 /// Reads the flows of a folder, again when their files change; an edit that does not compile leaves the last good
 /// version in force. Takes over what another server left behind. The first Ctrl-C or SIGTERM starts nothing new and
 /// waits for what is running, the second ends the process at once; either way nothing is lost.
+///
+/// Once a token was made (`flowctl token create`), every request but `GET /health` must show one. Beyond this machine it
+/// listens only with tokens and TLS.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  flowctl serve flows/ --slots 8")]
+#[command(
+    after_help = "Example:\n  flowctl serve flows/ --slots 8\n  flowctl serve flows/ --listen 0.0.0.0:7300 --tls-cert cert.pem --tls-key key.pem"
+)]
 pub struct Args {
     /// Flow files, or folders with flow files.
     #[arg(value_name = "FLOWS", default_value = ".")]
@@ -35,7 +40,13 @@ pub struct Args {
     /// Where the HTTP interface is; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7300")]
     listen: SocketAddr,
-    /// Listen beyond this machine although whoever reaches the address may do everything.
+    /// The certificate to speak `https://` with, in PEM, the intermediate ones after it. Read again when it changes.
+    #[arg(long, value_name = "FILE", env = "FLOWCTL_TLS_CERT", hide_env = true, requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// Its private key, in PEM.
+    #[arg(long, value_name = "FILE", env = "FLOWCTL_TLS_KEY", hide_env = true, requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Listen beyond this machine without tokens or TLS, although others can then read and do everything.
     #[arg(long)]
     insecure: bool,
     /// How long tasks may take to end after the first signal, such as `30s`; then they are left to the next server.
@@ -53,10 +64,13 @@ async fn serve(args: &Args, cx: &Context, cores: Handle) -> Result<(), Error> {
     if let Some(path) = args.flows.iter().find(|path| !path.exists()) {
         return Err(Error::not_found(format!("there is no flow file or folder `{}`", path.display())));
     }
-    let listener = listen(args).await?;
+    let tls = certificate(args)?;
+    let listener = bind(args.listen).await?;
     local::ready(settings)?;
     let engine = cx.engine_to_work()?;
     let store = Arc::new(open(cx).await?);
+    refuse_to_be_open(args, &store).await?;
+    print::note(&format!("listening on {}://{}", if tls.is_some() { "https" } else { "http" }, listener.1));
     let name = format!("serve/{}", uuid::Uuid::now_v7());
     let hall = Hall::default();
     let plant = Plant { labels: Some(Labels::new()), ..local::plant(settings, &engine, &store, cores.clone()) };
@@ -73,7 +87,7 @@ async fn serve(args: &Args, cx: &Context, cores: Handle) -> Result<(), Error> {
         // Workers elsewhere finish, too.
         let _ = timeout_at(over, idle.idle()).await;
     };
-    Ok(service::serve(Setup { store, hall, compile, name, listener }, stop, drained).await?)
+    Ok(service::serve(Setup { store, hall, compile, name, listener: listener.0, tls }, stop, drained).await?)
 }
 
 /// Services and databases start in any order.
@@ -90,20 +104,44 @@ async fn open(cx: &Context) -> Result<Store, Error> {
     }
 }
 
-async fn listen(args: &Args) -> Result<TcpListener, Error> {
-    let address = args.listen;
-    if !address.ip().is_loopback() && !args.insecure {
-        return Err(Error::usage(format!("{address} can be reached from elsewhere, and anybody could run anything"))
-            .hint(
-                "listen on 127.0.0.1 behind a proxy that asks who is there, or say --insecure in a network you trust",
-            ));
-    }
+fn certificate(args: &Args) -> Result<Option<Arc<Tls>>, Error> {
+    let (Some(certificate), Some(key)) = (&args.tls_cert, &args.tls_key) else { return Ok(None) };
+    let tls = Tls::open(certificate.clone(), key.clone());
+    let tls = tls.map_err(|why| {
+        Error::usage(format!("failed to {why}"))
+            .hint("--tls-cert and --tls-key name two files in PEM that belong together")
+    })?;
+    Ok(Some(Arc::new(tls)))
+}
+
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
     let told = |error: std::io::Error| {
         Error::new(Exit::Unreachable, format!("failed to listen on {address}: {error}"))
             .hint("`--listen 127.0.0.1:PORT` takes another port, port 0 a free one")
     };
     let listener = TcpListener::bind(address).await.map_err(told)?;
     let address = listener.local_addr().map_err(told)?;
-    print::note(&format!("listening on http://{address}"));
-    Ok(listener)
+    Ok((listener, address))
+}
+
+/// Whoever reaches the service can run programs with it.
+async fn refuse_to_be_open(args: &Args, store: &Store) -> Result<(), Error> {
+    let address = args.listen;
+    if args.insecure || address.ip().is_loopback() {
+        return Ok(());
+    }
+    let tokens = store.tokens().await?;
+    let lacks = [
+        (
+            !tokens.all.iter().any(|token| token.is_live(tokens.now)),
+            "a token (`flowctl token create NAME --scope admin`)",
+        ),
+        (args.tls_cert.is_none(), "TLS (`--tls-cert FILE --tls-key FILE`)"),
+    ];
+    let lacks: Vec<&str> = lacks.iter().filter(|(lacking, _)| *lacking).map(|(_, what)| *what).collect();
+    if lacks.is_empty() {
+        return Ok(());
+    }
+    let message = format!("{address} can be reached from elsewhere: that takes {}", lacks.join(" and "));
+    Err(Error::usage(message).hint("or listen on 127.0.0.1, or say --insecure in a network that you trust"))
 }

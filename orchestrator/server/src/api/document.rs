@@ -7,7 +7,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use super::describe::Operation;
-use super::endpoint::{Endpoint, Scope};
+use super::endpoint::Endpoint;
 use super::request::NAME_MAX;
 
 /// The document that describes `endpoints`.
@@ -46,7 +46,7 @@ fn operation(endpoint: &Endpoint, schemas: &mut SchemaGenerator) -> Value {
     parameters.append(&mut operation.parameters);
     let mut answers: Map<String, Value> =
         operation.answers.into_iter().map(|(status, answer)| (status.to_string(), answer)).collect();
-    let asked: &[u16] = if endpoint.scope == Scope::Open { &[] } else { &[401, 403, 500, 503] };
+    let asked: &[u16] = if endpoint.scope.is_none() { &[] } else { &[401, 403, 500, 503] };
     for status in operation.problems.iter().chain(&endpoint.problems).chain(asked) {
         answers.insert(status.to_string(), problem(*status));
     }
@@ -59,9 +59,9 @@ fn operation(endpoint: &Endpoint, schemas: &mut SchemaGenerator) -> Value {
     if let Some(body) = operation.body {
         told["requestBody"] = body;
     }
-    if endpoint.scope != Scope::Open {
-        // A server that listens to its own machine alone asks for no token.
-        told["security"] = json!([{ "token": [endpoint.scope.name()] }, {}]);
+    if let Some(scope) = endpoint.scope {
+        // While no token was ever made, nobody is asked for one.
+        told["security"] = json!([{ "token": [scope] }, {}]);
     }
     told
 }

@@ -6,37 +6,11 @@ use std::sync::Arc;
 use axum::handler::Handler;
 use axum::routing::{self, MethodRouter};
 use schemars::SchemaGenerator;
+use store::Scope;
 
 use super::describe::{Described, Operation};
+use super::guard;
 use crate::service::Service;
-
-/// What a client must be allowed to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Scope {
-    /// Anything: nobody is asked who they are.
-    Open,
-    /// To look.
-    Read,
-    /// To have flows run, and runs stop.
-    Run,
-    /// To do what tasks ask for.
-    Work,
-    /// To change how the service goes on.
-    Admin,
-}
-
-impl Scope {
-    /// The name in documents and tokens.
-    pub fn name(self) -> &'static str {
-        match self {
-            Scope::Open => "open",
-            Scope::Read => "read",
-            Scope::Run => "run",
-            Scope::Work => "work",
-            Scope::Admin => "admin",
-        }
-    }
-}
 
 /// A method at an address.
 pub(super) struct Endpoint {
@@ -45,38 +19,53 @@ pub(super) struct Endpoint {
     /// Names in braces are told by [`super::request::Name`].
     pub path: &'static str,
     pub id: &'static str,
-    pub scope: Scope,
+    /// What a token must be good for; `None`: nobody is asked for one.
+    pub scope: Option<Scope>,
     pub summary: &'static str,
     pub problems: BTreeSet<u16>,
     pub describe: fn(&mut Operation, &mut SchemaGenerator),
     pub route: MethodRouter<Arc<Service>>,
 }
 
-pub(super) fn get<H, T, A>(scope: Scope, path: &'static str, id: &'static str, handler: H) -> Endpoint
+pub(super) fn get<H, T, A>(
+    scope: impl Into<Option<Scope>>,
+    path: &'static str,
+    id: &'static str,
+    handler: H,
+) -> Endpoint
 where
     H: Handler<T, Arc<Service>> + Described<A>,
     T: 'static,
 {
-    Endpoint::new::<H, A>("get", scope, path, id, routing::get(handler))
+    Endpoint::new::<H, A>("get", scope.into(), path, id, routing::get(handler))
 }
 
-pub(super) fn post<H, T, A>(scope: Scope, path: &'static str, id: &'static str, handler: H) -> Endpoint
+pub(super) fn post<H, T, A>(
+    scope: impl Into<Option<Scope>>,
+    path: &'static str,
+    id: &'static str,
+    handler: H,
+) -> Endpoint
 where
     H: Handler<T, Arc<Service>> + Described<A>,
     T: 'static,
 {
-    Endpoint::new::<H, A>("post", scope, path, id, routing::post(handler))
+    Endpoint::new::<H, A>("post", scope.into(), path, id, routing::post(handler))
 }
 
 impl Endpoint {
     fn new<H: Described<A>, A>(
         method: &'static str,
-        scope: Scope,
+        scope: Option<Scope>,
         path: &'static str,
         id: &'static str,
         route: MethodRouter<Arc<Service>>,
     ) -> Self {
         let (describe, problems) = (H::describe as fn(&mut Operation, &mut SchemaGenerator), BTreeSet::new());
+        let route = match scope {
+            Some(scope) => guard::demand(scope, route),
+            None => route,
+        };
         Endpoint { method, path, id, scope, summary: "", problems, describe, route }
     }
 

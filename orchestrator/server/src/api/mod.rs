@@ -7,6 +7,7 @@ mod describe;
 mod document;
 mod endpoint;
 mod flows;
+mod guard;
 mod live;
 mod problem;
 mod request;
@@ -21,9 +22,9 @@ use axum::response::Response;
 use axum::{Json, Router, middleware};
 use flow::api::Health;
 use serde_json::Value;
+use store::Scope::{Read, Run, Work};
 
 use crate::service::Service;
-use endpoint::Scope::{Admin, Open, Read, Run, Work};
 use endpoint::{Endpoint, get, post};
 use problem::Problem;
 
@@ -32,11 +33,11 @@ const BODY_BYTES_MAX: usize = 8 << 20;
 
 type Shared = State<Arc<Service>>;
 
-/// Everything that can be asked for.
+/// Everything that can be asked for, and the scope that a token needs for it.
 fn endpoints() -> Vec<Endpoint> {
     let server = vec![
-        get(Open, "/health", "health", health).says("Says that the server is there."),
-        get(Open, "/v1/openapi.json", "openapi", openapi).says("This document."),
+        get(None, "/health", "health", health).says("Says that the server is there."),
+        get(Read, "/v1/openapi.json", "openapi", openapi).says("This document."),
     ];
     let runs = vec![
         get(Read, "/v1/runs", "list_runs", runs::list).says("Lists runs, newest first."),
@@ -63,10 +64,8 @@ fn endpoints() -> Vec<Endpoint> {
         get(Read, "/v1/flows/{flow}/next", "next_times", flows::next)
             .says("Lists the coming times of a flow's schedule.")
             .fails(&[409]),
-        post(Admin, "/v1/flows/{flow}/pause", "pause_flow", flows::pause)
-            .says("Holds a flow's schedule.")
-            .fails(&[409]),
-        post(Admin, "/v1/flows/{flow}/resume", "resume_flow", flows::resume)
+        post(Run, "/v1/flows/{flow}/pause", "pause_flow", flows::pause).says("Holds a flow's schedule.").fails(&[409]),
+        post(Run, "/v1/flows/{flow}/resume", "resume_flow", flows::resume)
             .says("Lets a flow's schedule go on.")
             .fails(&[409]),
     ];
@@ -91,12 +90,18 @@ fn endpoints() -> Vec<Endpoint> {
 }
 
 pub(crate) fn router(service: Arc<Service>) -> Router {
-    let routes = endpoints().into_iter().fold(Router::new(), |router, it| router.route(it.path, it.route));
-    routes
+    let add = |router: Router<_>, it: Endpoint| router.route(it.path, it.route);
+    let (asked, open): (Vec<_>, Vec<_>) = endpoints().into_iter().partition(|it| it.scope.is_some());
+    let asked = asked
+        .into_iter()
+        .fold(Router::new(), add)
         .fallback(async || Problem::not_found("there is nothing at this address"))
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this address does not take this method")
         })
+        .layer(middleware::from_fn_with_state(service.clone(), guard::admit));
+    open.into_iter()
+        .fold(asked, add)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::map_response(signed))
         .with_state(service)

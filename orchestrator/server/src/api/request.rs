@@ -1,24 +1,30 @@
 //! What handlers take from requests, with errors that say what is wrong.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request, State};
-use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
+use axum::{Extension, Json};
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde_json::json;
+use tokio::time::timeout;
 
 use super::describe::{Operation, Takes};
 use super::problem::Problem;
+use crate::gate::Pass;
 use crate::service::Service;
 
 /// The longest name in an address.
 pub(super) const NAME_MAX: usize = 256;
 /// The longest key that a client gives a run.
 const KEY_MAX: usize = 256;
+
+/// How long a body may take to come.
+const BODY_PATIENCE: Duration = Duration::from_secs(30);
 
 /// A JSON body.
 pub(super) struct Body<T>(pub T);
@@ -36,7 +42,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let read: Result<Json<T>, JsonRejection> = Json::from_request(request, state).await;
+        let read: Result<Json<T>, JsonRejection> = timeout(BODY_PATIENCE, Json::from_request(request, state))
+            .await
+            .map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, "the body of the request did not come"))?;
         read.map(|Json(value)| Body(value)).map_err(|error| Problem::new(error.status(), error.body_text()))
     }
 }
@@ -83,7 +91,7 @@ impl<T: JsonSchema> Takes for Body<T> {
     fn describe(operation: &mut Operation, schemas: &mut SchemaGenerator) {
         let content = json!({ "application/json": { "schema": schemas.subschema_for::<T>() } });
         operation.body = Some(json!({ "required": true, "content": content }));
-        operation.problems.extend([400, 413, 415, 422]);
+        operation.problems.extend([400, 408, 413, 415, 422]);
     }
 }
 
@@ -109,6 +117,10 @@ impl Takes for Key {
         }));
         operation.problems.insert(400);
     }
+}
+
+impl Takes for Extension<Pass> {
+    fn describe(_operation: &mut Operation, _schemas: &mut SchemaGenerator) {}
 }
 
 impl Takes for State<Arc<Service>> {

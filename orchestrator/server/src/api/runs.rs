@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 use flow::api::{Events, LIMIT_MAX, Lines, Meant, NewRun, Runs};
 use flow::plan::Plan;
 use flow::run::RunState;
@@ -18,6 +18,7 @@ use super::Shared;
 use super::answer::{Accepted, Made};
 use super::problem::Problem;
 use super::request::{Body, Key, Name, Params};
+use crate::gate::Pass;
 use crate::look::{self, Said, Which};
 use crate::service::Order;
 
@@ -157,6 +158,10 @@ pub(super) async fn logs(
     Ok(Json(look::logs(&service.store, &run, Said { task, cursor, limit: saying.limit.get() }).await?))
 }
 
-pub(super) async fn cancel(State(service): Shared, Name(run): Name) -> Result<Accepted<view::Event>, Problem> {
-    Ok(Accepted(look::cancel(&service.store, &run, "the API", service.clock.now()).await?))
+pub(super) async fn cancel(
+    State(service): Shared,
+    Extension(pass): Extension<Pass>,
+    Name(run): Name,
+) -> Result<Accepted<view::Event>, Problem> {
+    Ok(Accepted(look::cancel(&service.store, &run, &pass.signature(), service.clock.now()).await?))
 }

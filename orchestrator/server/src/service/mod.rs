@@ -24,8 +24,10 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
+use crate::gate::Gate;
 use crate::remotes::Remotes;
-use crate::{Clock, Error, Hall, api};
+use crate::tls::Tls;
+use crate::{Clock, Error, Hall, api, doors};
 use flows::{Flow, Flows};
 use followers::Followers;
 pub(crate) use schedules::Trouble;
@@ -97,6 +99,8 @@ pub struct Setup {
     pub name: String,
     /// Where the HTTP interface is.
     pub listener: TcpListener,
+    /// What makes its connections safe.
+    pub tls: Option<Arc<Tls>>,
 }
 
 /// What its parts share.
@@ -104,6 +108,7 @@ pub(crate) struct Service {
     pub(crate) store: Arc<Store>,
     hall: Hall,
     pub(crate) remotes: Remotes,
+    pub(crate) gate: Gate,
     pub(crate) compile: Arc<dyn Compile>,
     pub(crate) name: String,
     pub(crate) clock: Clock,
@@ -124,8 +129,10 @@ pub async fn serve(
     mut stop: watch::Receiver<bool>,
     drained: impl Future<Output = ()>,
 ) -> Result<(), Error> {
-    let Setup { store, hall, compile, name, listener } = setup;
+    let Setup { store, hall, compile, name, listener, tls } = setup;
     enter(&store, &name).await?;
+    let gate = Gate::default();
+    gate.look(&store).await?;
     tracing::info!("{name} serves {}", store.place());
     let clock = Clock::system();
     let up_since = clock.now();
@@ -135,6 +142,7 @@ pub async fn serve(
         store,
         hall,
         remotes,
+        gate,
         compile,
         name,
         clock,
@@ -151,7 +159,7 @@ pub async fn serve(
     drives.spawn(service.clone().keep_driving());
     let mut presence = JoinSet::new();
     presence.spawn(service.clone().stay());
-    presence.spawn(service.clone().listen(listener));
+    presence.spawn(service.clone().listen(listener, tls));
     // A sender that is gone can say no more.
     let _ = stop.wait_for(|stop| *stop).await;
     parts.shutdown().await;
@@ -177,13 +185,19 @@ async fn enter(store: &Store, name: &str) -> Result<(), Error> {
 }
 
 impl Service {
-    async fn listen(self: Arc<Self>, listener: TcpListener) {
-        let watching = self.clone();
-        let serving = axum::serve(listener, api::router(self));
-        tokio::select! {
-            served = serving => tracing::error!("the HTTP interface has ended: {served:?}"),
-            () = watching.remotes.keep_watch() => {}
-        }
+    async fn listen(self: Arc<Self>, listener: TcpListener, tls: Option<Arc<Tls>>) {
+        let freshness = async {
+            match &tls {
+                Some(tls) => tls.keep_fresh().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::join!(
+            doors::serve(listener, tls.clone(), api::router(self.clone())),
+            freshness,
+            self.remotes.keep_watch(),
+            self.gate.keep_looking(&self.store),
+        );
     }
 
     /// The flow called `name`.

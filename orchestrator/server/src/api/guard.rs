@@ -1,0 +1,52 @@
+//! What every request passes before anything else looks at it.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::MethodRouter;
+use store::Scope;
+
+use super::problem::Problem;
+use crate::gate::{Pass, Shut};
+use crate::service::Service;
+
+/// Closes a route to those who have been let in but lack the scope.
+pub(super) fn demand(scope: Scope, route: MethodRouter<Arc<Service>>) -> MethodRouter<Arc<Service>> {
+    route.route_layer(middleware::from_fn_with_state(scope, check))
+}
+
+async fn check(State(scope): State<Scope>, request: Request, next: Next) -> Response {
+    match request.extensions().get::<Pass>() {
+        Some(pass) if pass.allows(scope) => next.run(request).await,
+        _ => {
+            let detail = format!("the token lacks the scope `{scope}`");
+            let hint = format!("`flowctl token create NAME --scope {scope}` makes one that has it");
+            Problem::new(StatusCode::FORBIDDEN, detail).hint(Some(hint)).into_response()
+        }
+    }
+}
+
+/// Lets in who shows a token that is known here, or everybody while none was ever made.
+pub(super) async fn admit(State(service): State<Arc<Service>>, mut request: Request, next: Next) -> Response {
+    let shown = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let shown = shown.and_then(|text| text.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    match service.gate.admit(shown.map(|(_, token)| token.trim()), &service.store).await {
+        Ok(pass) => {
+            request.extensions_mut().insert(pass);
+            next.run(request).await
+        }
+        Err(Shut::NoToken) => {
+            let problem = Problem::new(StatusCode::UNAUTHORIZED, "this service wants a token, and one that it knows");
+            let problem = problem
+                .hint(Some("send `Authorization: Bearer TOKEN`; `flowctl token create` makes tokens".to_owned()));
+            ([(header::WWW_AUTHENTICATE, "Bearer")], problem).into_response()
+        }
+        Err(Shut::Unsure) => {
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the store that knows the tokens does not answer")
+                .into_response()
+        }
+    }
+}
