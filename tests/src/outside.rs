@@ -1,4 +1,4 @@
-//! Readers that are not ours: DuckDB and the Python package `deltalake`, in an environment of pinned wheels.
+//! Readers that are not ours: DuckDB, the Python package `deltalake`, validators of what we describe, in an environment of pinned wheels.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,6 +11,11 @@ pub fn script(name: &str) -> Command {
     let mut command = Command::new(python());
     command.arg(root().join("tests/outside").join(name)).env("PYTHONDONTWRITEBYTECODE", "1");
     command
+}
+
+/// A command that the environment's packages bring along.
+pub fn tool(name: &str) -> Command {
+    Command::new(python().with_file_name(name))
 }
 
 /// The environment's Python. Made on first use below the user's cache, once per list of packages.

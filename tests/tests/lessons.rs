@@ -32,4 +32,5 @@ lessons! {
     formats: "07-formats",
     schedules: "08-schedules",
     fleet: "09-fleet",
+    api: "10-api",
 }

@@ -115,6 +115,31 @@ pub struct NewRun {
     pub force: bool,
 }
 
+/// `POST /v1/flows/FLOW/times`: a range of a flow's schedule to be made up for.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Range {
+    /// The first time that counts: RFC 3339, or a date, which is midnight in UTC.
+    pub from: String,
+    /// The last one; a date means to the end of that day. Never later than now.
+    pub to: String,
+    /// The parameters of the runs, as in a new run.
+    #[serde(default, deserialize_with = "once_each")]
+    pub params: Map<String, Value>,
+    /// Whether times count for which a run has succeeded.
+    #[serde(default)]
+    pub again: bool,
+}
+
+/// The times of a range: the JSON of `flowctl backfill --dry-run`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Times {
+    /// Those that have no run that succeeded, oldest first: RFC 3339 in UTC.
+    pub logical_times: Vec<String>,
+    /// How many have one.
+    pub left_out: usize,
+}
+
 /// The run that was made, or meant.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Meant {

@@ -37,9 +37,7 @@ pub struct Global {
     /// Where runs are remembered: a path, `sqlite:PATH` or `postgres://…`.
     #[arg(long, global = true, value_name = "STORE", env = "FLOWCTL_STORE", hide_env = true)]
     pub store: Option<String>,
-    /// A server to ask instead of looking into the store: a URL.
-    ///
-    /// Also FLOWCTL_SERVER. Runs are then made, followed and looked up there; flows go by their names.
+    /// Have a server do it, whose URL FLOWCTL_SERVER can also name; flows go by their names there.
     #[arg(long, global = true, value_name = "URL")]
     pub server: Option<String>,
     /// Where datasets live: a path or a URL.
@@ -97,7 +95,7 @@ pub enum Command {
 impl Command {
     /// Whether it can do its work at a server.
     fn asks_servers(&self) -> bool {
-        use Command::{Cancel, Datasets, Impact, Lineage, Logs, Next, Run, Runs, Show, Why, Worker};
+        use Command::{Backfill, Cancel, Datasets, Impact, Lineage, Logs, Next, Retry, Run, Runs, Show, Why, Worker};
         matches!(
             self,
             Run(_)
@@ -110,6 +108,8 @@ impl Command {
                 | Datasets(_)
                 | Next(_)
                 | Cancel(_)
+                | Backfill(_)
+                | Retry(_)
                 | Worker(_)
         )
     }

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use flow::api::Meant;
 use flow::plan::Plan;
 use flow::run::{Record, Run, RunState};
-use flow::view;
+use flow::view::{self, Show};
 use reqwest::Response;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::client::Client;
@@ -26,8 +28,10 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// Follows the run, shows how it goes, and tells how it went. The first signal cancels it, the second leaves.
 pub async fn to_the_end(cx: &Context, client: &Client, run_id: &str, retry_of: Option<String>) -> Result<Exit, Error> {
     let plan: Plan = client.get(&["v1", "runs", run_id, "plan"], &[]).await?;
+    let stop = interrupt::listen_to_stop()?;
     let mut progress = Progress::new(cx.json(), &plan, run_id);
-    let followed = watched(client, Run::new(Arc::new(plan), run_id), &mut progress).await;
+    let run = Run::new(Arc::new(plan), run_id);
+    let followed = watched(client, run, stop, |run, records| progress.observe(run, records)).await;
     progress.finish(retry_of);
     let run = followed?;
     progress.summary(&run)?;
@@ -38,10 +42,24 @@ pub async fn to_the_end(cx: &Context, client: &Client, run_id: &str, retry_of: O
     })
 }
 
-async fn watched(client: &Client, run: Run, progress: &mut Progress) -> Result<Run, Error> {
-    let mut stop = interrupt::listen_to_stop()?;
+/// Has the server make a run that does again what did not succeed in an earlier one, and follows it.
+pub async fn again(cx: &Context, client: &Client, run: &str, from: &[String]) -> Result<Exit, Error> {
+    let earlier: Show = client.get(&["v1", "runs", run], &[]).await?;
+    let earlier = earlier.head.run_id;
+    let (key, wanted) = (uuid::Uuid::now_v7().to_string(), serde_json::json!({ "from": from }));
+    let made: Meant = client.post_once(&["v1", "runs", &earlier, "retry"], &key, &wanted).await?;
+    to_the_end(cx, client, &made.run_id, Some(earlier)).await
+}
+
+/// Follows the run to its end. Once `stop` turns true, the server is asked to cancel it.
+pub async fn watched(
+    client: &Client,
+    run: Run,
+    mut stop: watch::Receiver<bool>,
+    observe: impl FnMut(&Run, &[Record]),
+) -> Result<Run, Error> {
     let id = run.id().to_owned();
-    let mut following = std::pin::pin!(follow(client, run, |run, records| progress.observe(run, records)));
+    let mut following = std::pin::pin!(follow(client, run, observe));
     tokio::select! {
         followed = &mut following => return followed,
         Ok(_) = stop.wait_for(|stop| *stop) => {}
@@ -53,7 +71,7 @@ async fn watched(client: &Client, run: Run, progress: &mut Progress) -> Result<R
 }
 
 /// Follows the run to its end. `observe` hears what has been recorded, with the run as it stands then.
-pub async fn follow(client: &Client, mut run: Run, mut observe: impl FnMut(&Run, &[Record])) -> Result<Run, Error> {
+async fn follow(client: &Client, mut run: Run, mut observe: impl FnMut(&Run, &[Record])) -> Result<Run, Error> {
     let (mut seq, mut heard) = (0, Instant::now());
     loop {
         let ended = match client.open(&["v1", "runs", run.id(), "live"], &[("after", seq.to_string())]).await {

@@ -1,9 +1,10 @@
 //! What is remembered, looked up: the same answers for the command line, which has the store before it, and for those
 //! who ask over HTTP.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use flow::api::{Coming, Events, Lines, Runs, Upcoming};
+use flow::api::{Coming, Events, Lines, Runs, Times, Upcoming};
 use flow::catalogue::Catalogue;
 use flow::name::Miss;
 use flow::plan::{Column, Plan};
@@ -184,6 +185,22 @@ pub async fn impact(store: &Store, name: &str) -> Result<Impact, Error> {
     let catalogue = Catalogue::new(store.datasets().await?);
     let named = catalogue.resolve(name)?;
     Ok(view::impact(&catalogue, named))
+}
+
+/// Of the times, oldest first, those for which no run of the plan's flow with its parameters has succeeded; with `again`
+/// all of them.
+pub async fn undone(store: &Store, plan: &Plan, times: &[Time], again: bool) -> Result<Times, Error> {
+    let done: BTreeSet<Time> = match (times.first(), times.last()) {
+        (Some(first), Some(last)) if !again => {
+            let params = view::params(&plan.params);
+            store.succeeded_at(&plan.flow, &params, *first, *last).await?.into_iter().collect()
+        }
+        _ => BTreeSet::new(),
+    };
+    let open = times.iter().filter(|time| !done.contains(time));
+    let logical_times: Vec<String> = open.map(|time| rfc3339(*time)).collect();
+    let left_out = times.len() - logical_times.len();
+    Ok(Times { logical_times, left_out })
 }
 
 /// The times of a flow's schedule after `after`.

@@ -1,6 +1,7 @@
 //! The service from outside: schedules, workers on other machines, crashes of all of them. Nothing is lost, nothing is
 //! done twice, and everything goes on.
 
+mod api;
 mod authority;
 mod secure;
 mod world;

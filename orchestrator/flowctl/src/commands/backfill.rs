@@ -1,14 +1,17 @@
-use std::collections::{BTreeMap, BTreeSet};
+mod there;
+
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
 use flow::Time;
+use flow::api::Times;
 use flow::run::{Run, RunState};
 use flow::view::{self, rfc3339};
-use serde_json::json;
 use server::driver::LEASE_MS;
+use server::look;
 use server::service::{Compile, Order};
 use server::{Clock, Hall, NewRun, Seat};
 use store::{Origin, Store};
@@ -33,7 +36,7 @@ use crate::{interrupt, local};
     after_help = "Example:\n  flowctl backfill flows/etl.toml --from 2024-01-01 --to 2024-01-31 --parallel 2 --dry-run"
 )]
 pub struct Args {
-    /// A flow file with a `[schedule]`.
+    /// A flow file with a `[schedule]`; at a server, the flow's name.
     flow: PathBuf,
     /// The first logical time that counts: `2024-01-01` or `2024-01-01T06:00:00Z`.
     #[arg(long, value_name = "TIME", value_parser = flow::schedule::instant)]
@@ -77,22 +80,53 @@ struct Shared {
     cancel: watch::Receiver<Option<String>>,
 }
 
+/// Where the runs of a backfill are made.
+enum Maker {
+    Here(Box<Shared>),
+    There(there::Asked),
+}
+
+impl Maker {
+    /// Makes a run and waits for its end. `None` if somebody else has done it meanwhile.
+    async fn make(&self, time: Time) -> Result<Option<Run>, Error> {
+        match self {
+            Maker::Here(shared) => one(shared, time).await,
+            Maker::There(asked) => asked.make(time).await.map(Some),
+        }
+    }
+
+    /// Whether somebody asked for the end.
+    fn is_stopping(&self) -> bool {
+        match self {
+            Maker::Here(shared) => shared.cancel.borrow().is_some(),
+            Maker::There(asked) => *asked.stop.borrow(),
+        }
+    }
+}
+
+impl Args {
+    fn put_in_order(&self, undone: &mut Times) {
+        if self.order == First::Newest {
+            undone.logical_times.reverse();
+        }
+    }
+}
+
 pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
     if args.to < args.from {
         return Err(Error::usage("`--to` is before `--from`").hint("exchange the two"));
+    }
+    if let Some(client) = cx.server()? {
+        return cx.block_on(there::run(args, cx, client));
     }
     let flow = Scheduled::read(&args.flow)?;
     let to = args.to.min(time::now());
     if to < args.to {
         print::note("times that are still to come are left to the schedule");
     }
-    let mut times: Vec<Time> =
-        flow.schedule.after(args.from.saturating_sub(1)).take_while(|time| *time <= to).collect();
+    let times: Vec<Time> = flow.schedule.after(args.from.saturating_sub(1)).take_while(|time| *time <= to).collect();
     if times.is_empty() {
         return nothing(&flow.name, args, cx);
-    }
-    if args.order == First::Newest {
-        times.reverse();
     }
     cx.block_on_deciding(async |cores| {
         let engine = cx.engine_to_work()?;
@@ -103,16 +137,14 @@ pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
             true => cx.store_if_any().await?,
             false => Some(local::open_to_write(cx).await?),
         };
-        let done: BTreeSet<Time> = match (&store, args.again) {
-            (Some(store), false) => {
-                let params = view::params(&plan.params);
-                store.succeeded_at(&plan.flow, &params, args.from, args.to).await?.into_iter().collect()
-            }
-            _ => BTreeSet::new(),
+        let all = || Times { logical_times: times.iter().map(|time| rfc3339(*time)).collect(), left_out: 0 };
+        let mut undone = match &store {
+            Some(store) => look::undone(store, &plan, &times, args.again).await?,
+            None => all(),
         };
-        let open: Vec<Time> = times.iter().copied().filter(|time| !done.contains(time)).collect();
-        let Some(store) = store.filter(|_| !args.dry_run) else { return dry(&open, done.len(), cx) };
-        print::note(&told(&open, done.len(), &flow.name));
+        args.put_in_order(&mut undone);
+        let Some(store) = store.filter(|_| !args.dry_run) else { return dry(&undone, cx) };
+        print::note(&told(&undone, &flow.name));
         let settings = cx.settings()?;
         local::ready(settings)?;
         let store = Arc::new(store);
@@ -125,8 +157,8 @@ pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
         let text = std::fs::read_to_string(&args.flow).map_err(|error| Error::not_found(error.to_string()))?;
         let (file, params, clock) = (args.flow.clone(), args.params.iter().cloned().collect(), Clock::system());
         let again = args.again;
-        let shared = Arc::new(Shared { store, compiler, hall, clock, file, text, params, again, cancel });
-        let exit = go(&shared, open, usize::from(args.parallel), cx.json()).await;
+        let maker = Maker::Here(Box::new(Shared { store, compiler, hall, clock, file, text, params, again, cancel }));
+        let exit = go(Arc::new(maker), &undone, usize::from(args.parallel), cx.json()).await;
         workshop.close(Duration::ZERO).await;
         exit
     })
@@ -134,56 +166,55 @@ pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
 
 fn nothing(flow: &str, args: &Args, cx: &Context) -> Result<Exit, Error> {
     match args.dry_run {
-        true => dry(&[], 0, cx),
+        true => dry(&Times::default(), cx),
         false => {
-            print::note(&told(&[], 0, flow));
+            print::note(&told(&Times::default(), flow));
             Ok(Exit::Done)
         }
     }
 }
 
-fn told(open: &[Time], done: usize, flow: &str) -> String {
-    let runs = human::plural(open.len() as u64, "run");
-    let left_out = if done > 0 {
-        format!("; {} left out, which have succeeded", human::count(done as u64))
-    } else {
-        String::new()
+fn told(undone: &Times, flow: &str) -> String {
+    let runs = human::plural(undone.logical_times.len() as u64, "run");
+    let left_out = match undone.left_out {
+        0 => String::new(),
+        done => format!("; {} left out, which have succeeded", human::count(done as u64)),
     };
     format!("{runs} of flow `{flow}`{left_out}")
 }
 
-fn dry(open: &[Time], done: usize, cx: &Context) -> Result<Exit, Error> {
+fn dry(undone: &Times, cx: &Context) -> Result<Exit, Error> {
     if cx.json() {
-        let times: Vec<String> = open.iter().map(|time| rfc3339(*time)).collect();
-        print::json(&json!({ "logical_times": times, "left_out": done }))?;
+        print::json(undone)?;
         return Ok(Exit::Done);
     }
     use std::io::Write as _;
     let mut out = anstream::stdout().lock();
-    for time in open {
-        writeln!(out, "{}", rfc3339(*time))?;
+    for time in &undone.logical_times {
+        writeln!(out, "{time}")?;
     }
     print::note(&format!(
         "{} to make, {} left out",
-        human::plural(open.len() as u64, "run"),
-        human::count(done as u64)
+        human::plural(undone.logical_times.len() as u64, "run"),
+        human::count(undone.left_out as u64)
     ));
     Ok(Exit::Done)
 }
 
 /// Makes the runs, so many at a time, and tells how each ended.
-async fn go(shared: &Arc<Shared>, times: Vec<Time>, parallel: usize, json: bool) -> Result<Exit, Error> {
+async fn go(maker: Arc<Maker>, undone: &Times, parallel: usize, json: bool) -> Result<Exit, Error> {
+    let times: Vec<Time> = undone.logical_times.iter().filter_map(|time| time::parse(time)).collect();
     let (total, mut ended, mut failed) = (times.len(), 0, 0);
     let mut waiting = times.into_iter();
     let mut runs = JoinSet::new();
     loop {
-        let stopping = shared.cancel.borrow().is_some();
+        let stopping = maker.is_stopping();
         while runs.len() < parallel
             && !stopping
             && let Some(time) = waiting.next()
         {
-            let shared = shared.clone();
-            runs.spawn(async move { (time, one(&shared, time).await) });
+            let maker = maker.clone();
+            runs.spawn(async move { (time, maker.make(time).await) });
         }
         let Some(done) = runs.join_next().await else { break };
         let (time, run) = done.map_err(|error| Error::internal(&error.to_string()))?;
@@ -195,7 +226,7 @@ async fn go(shared: &Arc<Shared>, times: Vec<Time>, parallel: usize, json: bool)
         failed += usize::from(run.state() != RunState::Succeeded);
         tell(time, &run, (ended, total), json)?;
     }
-    if shared.cancel.borrow().is_some() {
+    if maker.is_stopping() {
         print::note(&format!("stopped after {ended} of {total}; the same command goes on from here"));
         return Ok(Exit::Interrupted);
     }

@@ -9,6 +9,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::flow_file::{Flow, Wanted};
+use crate::following;
 use crate::local::{self, Order};
 use crate::print::{self, state};
 
@@ -24,6 +25,9 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
+    if let Some(client) = cx.server()? {
+        return cx.block_on(following::again(cx, &client, &args.run, &[]));
+    }
     cx.block_on_deciding(async |cores| {
         // Looks before it opens: a retry of nothing makes no store.
         drop(cx.store_with_runs().await?);

@@ -84,11 +84,17 @@ fn name(name: &str) -> Value {
         "dataset" => "`flow.dataset`, or `dataset` where that is clear; one column of it with `.column` behind.",
         _ => "A worker's name.",
     };
-    let schema = json!({ "type": "string", "minLength": 1, "maxLength": NAME_MAX });
+    let mut schema = json!({ "type": "string", "minLength": 1, "maxLength": NAME_MAX });
+    if name == "run" {
+        schema["examples"] = json!(["latest"]);
+    }
     json!({ "name": name, "in": "path", "required": true, "description": description, "schema": schema })
 }
 
-/// The first word of the path that says what it is about.
+/// What the path is about.
 fn tag(path: &str) -> &str {
-    path.trim_start_matches("/v1").split('/').nth(1).unwrap_or_default()
+    match path.strip_prefix("/v1/").and_then(|rest| rest.split('/').next()) {
+        Some(word) if !word.contains('.') => word,
+        _ => "server",
+    }
 }

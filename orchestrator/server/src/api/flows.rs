@@ -1,20 +1,29 @@
 //! Flows: listed, looked ahead, held.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
-use flow::api::{Coming, Flow, Flows};
+use flow::Time;
+use flow::api::{Coming, Flow, Flows, Range, Times};
+use flow::name;
 use flow::schedule::{self, Schedule};
 use flow::view::rfc3339;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::Shared;
 use super::answer::Done;
 use super::problem::Problem;
-use super::request::{Name, Params};
+use super::request::{Body, Name, Params};
 use super::runs::Limit;
 use crate::look;
-use crate::service::Service;
+use crate::service::{Order, Service, Trouble};
+
+/// The most times that one answer holds.
+const TIMES_MAX: usize = 100_000;
 
 pub(super) async fn list(State(service): Shared) -> Result<Json<Flows>, Problem> {
     let mut flows = vec![];
@@ -55,6 +64,25 @@ pub(super) async fn next(
     Ok(Json(look::coming(&flow, &schedule, after, ahead.limit.get())))
 }
 
+pub(super) async fn times(
+    State(service): Shared,
+    Name(flow): Name,
+    Body(range): Body<Range>,
+) -> Result<Json<Times>, Problem> {
+    let schedule = scheduled(&service, &flow)?;
+    let known = known(&service, &flow)?;
+    let from = schedule::instant(&range.from).map_err(|why| Problem::bad(format!("from: {why}")))?;
+    let to = schedule::until(&range.to).map_err(|why| Problem::bad(format!("to: {why}")))?.min(service.clock.now());
+    let times = schedule.after(from.saturating_sub(1)).take_while(|time| *time <= to).take(TIMES_MAX + 1);
+    let times: Vec<Time> = times.collect();
+    if times.len() > TIMES_MAX {
+        return Err(Problem::bad(format!("there are more than {TIMES_MAX} times from `from` to `to`")));
+    }
+    let order = Order { params: texts(range.params), logical_time: times.first().copied(), ..Order::default() };
+    let plan = service.compile.plan(&known.file, &known.text, &order).await.map_err(Trouble::Flow)?;
+    Ok(Json(look::undone(&service.store, &plan, &times, range.again).await?))
+}
+
 pub(super) async fn pause(State(service): Shared, Name(flow): Name) -> Result<Done, Problem> {
     hold(&service, &flow, true).await
 }
@@ -70,9 +98,22 @@ async fn hold(service: &Service, flow: &str, paused: bool) -> Result<Done, Probl
     Ok(Done)
 }
 
+/// The flow called `name`.
+pub(super) fn known(service: &Service, name: &str) -> Result<Arc<crate::service::Flow>, Problem> {
+    service.flow(name).ok_or_else(|| {
+        let all = service.known_flows();
+        let hint = name::suggest(name, all.iter().map(|flow| flow.name.as_str()));
+        Problem::not_found(format!("there is no flow `{name}` here")).hint(hint)
+    })
+}
+
+/// Parameters as on the command line.
+pub(super) fn texts(params: Map<String, Value>) -> BTreeMap<String, String> {
+    let text = |value: Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    params.into_iter().map(|(name, value)| (name, text(value))).collect()
+}
+
 fn scheduled(service: &Service, flow: &str) -> Result<Schedule, Problem> {
-    let Some(known) = service.flow(flow) else {
-        return Err(Problem::not_found(format!("there is no flow `{flow}` here")));
-    };
+    let known = known(service, flow)?;
     known.schedule.clone().ok_or_else(|| Problem::conflict(format!("flow `{flow}` has no schedule")))
 }

@@ -177,10 +177,14 @@ impl Follower {
 
 impl Answers for Live {
     fn describe(operation: &mut Operation, schemas: &mut SchemaGenerator) {
-        let data = schemas.subschema_for::<view::Event>();
-        let description = "Events, each with its number as `id`, its name as `event` and itself as `data`. The last is \
-            `run_closed`; comments keep the connection alive.";
-        let schema = json!({ "type": "string", "contentMediaType": "text/event-stream", "x-data": data });
+        let data = [schemas.subschema_for::<view::Event>(), schemas.subschema_for::<view::Line>()];
+        let description = "Events, each with its place as `id`, its name as `event` and itself as `data`. The last is \
+            `run_closed`; comments keep the connection alive. The schema is that of one of them.";
+        let data =
+            json!({ "type": "string", "contentMediaType": "application/json", "contentSchema": { "anyOf": data } });
+        let text = json!({ "type": "string" });
+        let parts = json!({ "id": text, "event": text, "data": data });
+        let schema = json!({ "type": "object", "required": ["data"], "properties": parts });
         let content = json!({ "text/event-stream": { "schema": schema } });
         operation.answers.insert(200, json!({ "description": description, "content": content }));
         operation.answers_nothing(204, "The run is over and everything of it has been told.");

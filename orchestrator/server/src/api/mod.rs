@@ -64,6 +64,9 @@ fn endpoints() -> Vec<Endpoint> {
         get(Read, "/v1/flows/{flow}/next", "next_times", flows::next)
             .says("Lists the coming times of a flow's schedule.")
             .fails(&[409]),
+        post(Read, "/v1/flows/{flow}/times", "open_times", flows::times)
+            .says("Lists the times of a range that no run has succeeded for.")
+            .fails(&[409]),
         post(Run, "/v1/flows/{flow}/pause", "pause_flow", flows::pause).says("Holds a flow's schedule.").fails(&[409]),
         post(Run, "/v1/flows/{flow}/resume", "resume_flow", flows::resume)
             .says("Lets a flow's schedule go on.")

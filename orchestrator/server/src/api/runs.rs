@@ -1,7 +1,5 @@
 //! Runs: listed, made, shown, explained, stopped.
 
-use std::collections::BTreeMap;
-
 use axum::extract::State;
 use axum::{Extension, Json};
 use flow::api::{Events, LIMIT_MAX, Lines, Meant, NewRun, Runs};
@@ -11,11 +9,11 @@ use flow::schedule;
 use flow::view::{self, Show, Why};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::Value;
 use store::Origin;
 
 use super::Shared;
 use super::answer::{Accepted, Made};
+use super::flows::{known, texts};
 use super::problem::Problem;
 use super::request::{Body, Key, Name, Params};
 use crate::gate::Pass;
@@ -65,13 +63,10 @@ impl JsonSchema for Limit {
 }
 
 pub(super) async fn create(State(service): Shared, key: Key, Body(new): Body<NewRun>) -> Result<Made<Meant>, Problem> {
-    let Some(flow) = service.flow(&new.flow) else {
-        return Err(Problem::not_found(format!("there is no flow `{}` here", new.flow)));
-    };
-    let text = |value: Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let params: BTreeMap<String, String> = new.params.into_iter().map(|(name, value)| (name, text(value))).collect();
+    let flow = known(&service, &new.flow)?;
     let instant = |text: String| schedule::instant(&text).map_err(|why| Problem::bad(format!("logical_time: {why}")));
     let logical_time = new.logical_time.map(instant).transpose()?;
+    let params = texts(new.params);
     let order = Order { params, logical_time, key: key.0, select: new.select, force: new.force };
     let (run_id, is_new) = service.make(&flow, &order, Origin::Service).await?;
     Ok(Made { value: Meant { run_id }, is_new })

@@ -28,7 +28,8 @@ use crate::gate::Gate;
 use crate::remotes::Remotes;
 use crate::tls::Tls;
 use crate::{Clock, Error, Hall, api, doors};
-use flows::{Flow, Flows};
+pub(crate) use flows::Flow;
+use flows::Flows;
 use followers::Followers;
 pub(crate) use schedules::Trouble;
 

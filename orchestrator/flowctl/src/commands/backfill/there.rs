@@ -1,0 +1,52 @@
+//! A backfill at a server: it knows the times and makes the runs, this command asks for one after the other.
+
+use std::sync::Arc;
+
+use flow::Time;
+use flow::api::{Meant, NewRun, Range, Times};
+use flow::plan::Plan;
+use flow::run::Run;
+use flow::view::rfc3339;
+use tokio::sync::watch;
+
+use super::{Args, Maker, dry, go, told};
+use crate::client::Client;
+use crate::context::Context;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::flow_file::Wanted;
+use crate::{following, interrupt, print};
+
+/// What every run is asked for.
+pub struct Asked {
+    client: Client,
+    new: NewRun,
+    /// Turns true when nothing more is to be made, and what is under way to be cancelled.
+    pub stop: watch::Receiver<bool>,
+}
+
+pub async fn run(args: &Args, cx: &Context, client: Client) -> Result<Exit, Error> {
+    let new = Wanted::given(args.params.clone(), None).asked(super::super::flow_name(&args.flow)?)?;
+    let range = Range { from: rfc3339(args.from), to: rfc3339(args.to), params: new.params.clone(), again: args.again };
+    let mut undone: Times = client.post(&["v1", "flows", &new.flow, "times"], &range).await?;
+    args.put_in_order(&mut undone);
+    if args.dry_run {
+        return dry(&undone, cx);
+    }
+    print::note(&told(&undone, &new.flow));
+    let stop = interrupt::listen_to_stop()?;
+    let maker = Arc::new(Maker::There(Asked { client, new, stop }));
+    go(maker, &undone, usize::from(args.parallel), cx.json()).await
+}
+
+impl Asked {
+    /// Has the run made, and waits for its end.
+    pub async fn make(&self, time: Time) -> Result<Run, Error> {
+        let new = NewRun { logical_time: Some(rfc3339(time)), ..self.new.clone() };
+        let key = uuid::Uuid::now_v7().to_string();
+        let made: Meant = self.client.post_once(&["v1", "runs"], &key, &new).await?;
+        let plan: Plan = self.client.get(&["v1", "runs", &made.run_id, "plan"], &[]).await?;
+        let run = Run::new(Arc::new(plan), made.run_id);
+        following::watched(&self.client, run, self.stop.clone(), |_, _| {}).await
+    }
+}
