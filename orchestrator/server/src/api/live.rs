@@ -42,7 +42,6 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 pub(super) struct From {
     /// The number of the last event that is known; those after it are told.
     #[serde(default)]
-    #[schemars(range(max = 9_007_199_254_740_991_u64))]
     after: u64,
     /// Whether what the tasks say is told, too, as events called `log`.
     #[serde(default)]
