@@ -152,10 +152,10 @@ impl Client {
             status if status.is_client_error() => Exit::Usage,
             _ => Exit::Unreachable,
         };
-        let token = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&status);
-        let token = token.then(|| "--token-file FILE or FLOWCTL_TOKEN says who you are".to_owned());
+        let token = (status == StatusCode::UNAUTHORIZED)
+            .then(|| "--token-file FILE or FLOWCTL_TOKEN says who you are; `flowctl token` makes tokens".to_owned());
         let other = said.map(|theirs| format!("the server is {theirs}, this is {OURS}"));
-        Error::new(exit, problem.detail).maybe_hint(problem.hint.or(token).or(other))
+        Error::new(exit, problem.detail).maybe_hint(token.or(problem.hint).or(other))
     }
 }
 
