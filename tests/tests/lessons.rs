@@ -33,4 +33,5 @@ lessons! {
     schedules: "08-schedules",
     fleet: "09-fleet",
     api: "10-api",
+    limits: "12-limits",
 }

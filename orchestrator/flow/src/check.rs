@@ -1,6 +1,7 @@
 //! Whether a flow makes sense, as far as that can be said without reading data or SQL.
 
 mod assertions;
+mod limits;
 mod names;
 mod outputs;
 mod params;
@@ -16,6 +17,7 @@ use crate::placeholders::{self, Piece};
 use crate::spec::Flow;
 use toml::Spanned;
 
+pub use limits::pools;
 pub use names::flow_names;
 
 /// Every mistake of a flow that can be seen without reading data or SQL, in the order of the file. `kinds` are the
@@ -24,6 +26,7 @@ pub fn check(flow: &Flow, kinds: &[&str]) -> Vec<Diagnostic> {
     let mut found = vec![];
     names::check(flow, &mut found);
     settings::check(flow, &mut found);
+    limits::check(flow, &mut found);
     params::check(flow, &mut found);
     sources::check(flow, &mut found);
     let names = Names::of(flow);

@@ -64,6 +64,7 @@ codes! {
     SQL_FILE_MISSING = "E408" "an SQL file that cannot be read";
     NO_DATASET = "E409" "a task that makes no dataset";
     ARTIFACT_PATH = "E410" "an artifact outside the task's folder";
+    UNKNOWN_POOL = "E411" "a pool that is not declared";
 
     SQL_SYNTAX = "E501" "text that is not SQL";
     UNKNOWN_TABLE = "E502" "a table that does not exist";
@@ -119,7 +120,7 @@ mod tests {
 
     /// The codes that the flow file alone gives rise to.
     fn is_told_without_data(code: &str) -> bool {
-        let elsewhere = [NOT_TEXT, FLOW_NAME_TWICE, UNDECLARED_PARAM, SQL_FILE_MISSING, ALL_PARTITIONED];
+        let elsewhere = [NOT_TEXT, FLOW_NAME_TWICE, UNDECLARED_PARAM, SQL_FILE_MISSING, ALL_PARTITIONED, UNKNOWN_POOL];
         let by_engine = code.starts_with("E5") && code != UNKNOWN_TYPE;
         let by_columns = (CHECK_COLUMN..=CONTRACT_EXTRA).contains(&code) || code == OUTPUT_COLUMN;
         let by_files = (SOURCE_MISSING..=SOURCE_EXTRA).contains(&code) || code == SOURCE_TYPE;

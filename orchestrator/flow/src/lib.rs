@@ -14,6 +14,7 @@ pub mod lineage;
 pub mod name;
 pub mod placeholders;
 pub mod plan;
+pub mod pools;
 pub mod retry;
 pub mod run;
 pub mod schedule;

@@ -35,6 +35,9 @@ pub struct Plan {
     pub selection: Option<String>,
     /// Whether nothing new starts once a task has failed.
     pub stop_on_failure: bool,
+    /// How much of the flow may go on at the same time, over all its runs.
+    #[serde(default, skip_serializing_if = "Limits::is_none")]
+    pub limits: Limits,
     pub sources: Vec<Source>,
     /// In topological order; ties in the order of the file.
     pub tasks: Vec<Task>,
@@ -43,6 +46,21 @@ pub struct Plan {
     /// Where each name is, filled when first asked. A plan with other tasks needs a fresh one.
     #[serde(skip)]
     pub index: Index,
+}
+
+/// How much of a flow may go on at the same time, over all its runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Limits {
+    /// How many runs may be under way.
+    pub runs: Option<u32>,
+    /// How many attempts may be running.
+    pub tasks: Option<u32>,
+}
+
+impl Limits {
+    fn is_none(&self) -> bool {
+        *self == Limits::default()
+    }
 }
 
 /// Where the tasks of a plan are, by name.
@@ -107,6 +125,9 @@ pub struct Task {
     pub kill_grace_ms: u64,
     /// Higher goes first.
     pub priority: i32,
+    /// The pool that its attempts take a slot of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<String>,
     /// Labels that its worker must have.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub requires: BTreeMap<String, String>,

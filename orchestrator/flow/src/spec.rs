@@ -12,6 +12,7 @@ use toml::Spanned;
 mod checks;
 mod complaint;
 mod inside;
+mod limits;
 mod lost;
 mod parse;
 mod reading;
@@ -19,6 +20,7 @@ mod schedule;
 mod tree;
 
 pub use checks::{Accepted, Between, Check, On, References, Rows, Severity};
+pub use limits::Limits;
 pub use lost::Lost;
 pub use parse::parse;
 pub use schedule::{Catchup, Doubled, Dst, Overlap, Schedule, Skipped};
@@ -38,6 +40,9 @@ pub struct Flow {
     /// When the flow runs by itself.
     #[schemars(with = "Option<Schedule>")]
     pub schedule: Option<Spanned<Schedule>>,
+    /// How much of the flow may go on at the same time.
+    #[serde(default)]
+    pub limits: Limits,
     /// Values given to a run, by name.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, Param>")]
@@ -105,6 +110,9 @@ pub struct Defaults {
     /// How long a process may take to end after SIGTERM. Default: `5s`.
     #[schemars(with = "Option<String>")]
     pub kill_grace: Option<Spanned<String>>,
+    /// The pool of `flowctl.toml` that tasks take a slot of while they run; noops take none.
+    #[schemars(with = "Option<String>")]
+    pub pool: Option<Spanned<String>>,
     /// When and how often a failed task is tried again.
     #[serde(default)]
     pub retry: Retry,
@@ -237,7 +245,11 @@ pub struct Task {
     /// When and how often the task is tried again; overrides `defaults.retry` key by key.
     #[serde(default)]
     pub retry: Retry,
-    /// Among the tasks that could start, those of a higher priority go first. Default: 0.
+    /// The pool of `flowctl.toml` that the task takes a slot of while it runs; overrides `defaults.pool`.
+    #[schemars(with = "Option<String>")]
+    pub pool: Option<Spanned<String>>,
+    /// Among the tasks that could start, those of a higher priority go first. Default: 0. Between runs every 10 s of
+    /// waiting count as one more, and what is beyond 100 or -100 does not count.
     #[serde(default)]
     pub priority: i32,
     /// Labels that the worker must have, such as `{ gpu = "yes" }`.

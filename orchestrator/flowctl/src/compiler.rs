@@ -11,7 +11,7 @@ use flow::schedule::Schedule;
 use flow::spec;
 use flow::wire::Pins;
 use server::service::{Compile, Loaded, Order};
-use store::Store;
+use store::{Sizes, Store};
 use tasks::{Compiled, Options};
 use tokio::runtime::Handle;
 
@@ -27,6 +27,8 @@ pub struct Compiler {
     pub paths: Vec<PathBuf>,
     /// Where attempts work.
     pub scratch: PathBuf,
+    /// How many slots each pool has.
+    pub pools: Sizes,
 }
 
 /// What is asked of the compiler, owned, so that it can go to another thread.
@@ -38,15 +40,15 @@ struct Request {
 
 impl Compiler {
     async fn compile(&self, request: Request) -> Result<Compiled, String> {
-        let engine = self.engine.clone();
+        let (engine, pools) = (self.engine.clone(), self.pools.clone());
         let compiled = self.cores.spawn(async move {
             let Request { file, text, order } = &request;
-            let options = match order {
-                Some(order) => {
-                    let (select, logical_time) = (order.select.as_deref(), order.logical_time);
-                    Options { given: Some(&order.params), select, logical_time }
-                }
-                None => Options::default(),
+            let order = order.as_ref();
+            let options = Options {
+                given: order.map(|order| &order.params),
+                select: order.and_then(|order| order.select.as_deref()),
+                logical_time: order.and_then(|order| order.logical_time),
+                pools: Some(&pools),
             };
             let compiled = tasks::compile(&engine, file, text, options).await;
             match first_mistake(&compiled, file, text) {

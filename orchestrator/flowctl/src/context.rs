@@ -80,7 +80,8 @@ impl Context {
 
     /// Opens the store to write, and makes it if it is not there.
     pub async fn store(&self) -> Result<Store, Error> {
-        Ok(Store::open(&self.settings()?.store).await?)
+        let settings = self.settings()?;
+        Ok(Store::open(&settings.store).await?.with_pools(settings.pools.clone()))
     }
 
     /// Opens the store if there is one: looking at nothing leaves nothing behind.
@@ -95,7 +96,7 @@ impl Context {
                 return Ok(None);
             }
         }
-        Ok(Some(Store::open(setting).await?))
+        self.store().await.map(Some)
     }
 
     /// Opens the store that must be there, because the command asks for something in it.

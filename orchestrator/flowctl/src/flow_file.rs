@@ -12,6 +12,7 @@ use flow::schedule::Schedule;
 use flow::value::Problem;
 use flow::view::rfc3339;
 use flow::{Time, check, codes, name, spec};
+use store::Sizes;
 use tasks::{Compiled, Options};
 
 use crate::error::Error;
@@ -77,18 +78,18 @@ impl Wanted {
 
 impl Flow {
     /// Reads and compiles `file` for a check: parameters without a value are no mistake.
-    pub async fn check(engine: &Engine, file: &Path) -> Result<Flow, Error> {
-        compile(engine, file, Options::default()).await
+    pub async fn check(engine: &Engine, file: &Path, pools: &Sizes) -> Result<Flow, Error> {
+        compile(engine, file, Options { pools: Some(pools), ..Options::default() }).await
     }
 
     /// Reads and compiles `file` for a run.
     ///
     /// # Errors
     /// There is no such file, it does not compile (told on standard error), or the parameters do not fit.
-    pub async fn plan(engine: &Engine, file: &Path, wanted: &Wanted) -> Result<Plan, Error> {
+    pub async fn plan(engine: &Engine, file: &Path, wanted: &Wanted, pools: &Sizes) -> Result<Plan, Error> {
         let given = once_each(&wanted.params)?;
         let select = wanted.select.as_deref();
-        let options = Options { given: Some(&given), select, logical_time: wanted.at };
+        let options = Options { given: Some(&given), select, logical_time: wanted.at, pools: Some(pools) };
         let flow = compile(engine, file, options).await?;
         // When standard error is gone there is nobody left to tell.
         let _ = flow.write(&mut anstream::stderr().lock());

@@ -1,5 +1,7 @@
 //! What the driver needs of a store.
 
+use std::collections::{BTreeMap, HashMap};
+
 use async_trait::async_trait;
 use flow::run::{Record, Run};
 use store::{Created, Store};
@@ -18,6 +20,15 @@ pub trait Journal: Send + Sync {
 
     /// See [`Store::renew`].
     async fn renew(&self, run_id: &str, holder: &str, lease_ms: u64) -> Result<bool, store::Error>;
+
+    /// See [`Store::may_begin`].
+    async fn may_begin(&self, run: &Run) -> Result<bool, store::Error>;
+
+    /// See [`Store::rooms`].
+    async fn rooms(&self, run: &Run, wanted: &BTreeMap<String, i32>) -> Result<HashMap<String, i64>, store::Error>;
+
+    /// See [`Store::wait_for`].
+    async fn wait_for(&self, run_id: &str, wanted: &BTreeMap<String, i32>) -> Result<(), store::Error>;
 }
 
 #[async_trait]
@@ -36,5 +47,17 @@ impl Journal for Store {
 
     async fn renew(&self, run_id: &str, holder: &str, lease_ms: u64) -> Result<bool, store::Error> {
         Store::renew(self, run_id, holder, lease_ms).await
+    }
+
+    async fn may_begin(&self, run: &Run) -> Result<bool, store::Error> {
+        Store::may_begin(self, run).await
+    }
+
+    async fn rooms(&self, run: &Run, wanted: &BTreeMap<String, i32>) -> Result<HashMap<String, i64>, store::Error> {
+        Store::rooms(self, run, wanted).await
+    }
+
+    async fn wait_for(&self, run_id: &str, wanted: &BTreeMap<String, i32>) -> Result<(), store::Error> {
+        Store::wait_for(self, run_id, wanted).await
     }
 }

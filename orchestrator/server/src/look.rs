@@ -8,11 +8,13 @@ use flow::api::{Coming, Events, Lines, Runs, Times, Upcoming};
 use flow::catalogue::Catalogue;
 use flow::name::Miss;
 use flow::plan::{Column, Plan};
-use flow::run::{Record, Run, RunState};
+use flow::run::{Crowd, Outlook, Record, Run, RunState};
 use flow::schedule::Schedule;
 use flow::view::{self, Head, Impact, Line, Lineage, Show, Ways, Why, rfc3339};
 use flow::{Time, catalogue};
 use store::Store;
+
+use crate::Clock;
 
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -99,7 +101,28 @@ pub async fn show(store: &Store, reference: &str) -> Result<Show, Error> {
 /// Why the run, or one of its tasks, is where it is.
 pub async fn why(store: &Store, reference: &str, task: Option<&str>) -> Result<Why, Error> {
     let (run, records, _) = replayed(store, reference).await?;
-    Ok(view::why(&run, &records, task)?)
+    let outlook = outlook(store, &run, Clock::system().now()).await?;
+    Ok(view::why(&run, &records, task, &outlook)?)
+}
+
+/// What other runs have to do with it that a run, or a task of it, is where it is.
+async fn outlook(store: &Store, run: &Run, now: Time) -> Result<Outlook, Error> {
+    let plan = run.plan();
+    if run.state().is_terminal() {
+        return Ok(Outlook::default());
+    }
+    let mut outlook = Outlook { now, took: store.took(&plan.flow).await?, ..Outlook::default() };
+    if run.state() == RunState::Queued && plan.limits.runs.is_some() {
+        outlook.before = store.queued_behind(run).await?;
+    }
+    let needed: BTreeSet<String> = (0..plan.tasks.len()).flat_map(|id| plan.pools_of(id)).collect();
+    for pool in needed {
+        let holds = store.holds(&pool).await?;
+        let holders = holds.iter().map(|hold| format!("{}/{}", hold.run_id, hold.task)).collect();
+        let crowd = Crowd { size: store.pool_size(plan, &pool), holders };
+        outlook.pools.insert(pool, crowd);
+    }
+    Ok(outlook)
 }
 
 async fn replayed(store: &Store, reference: &str) -> Result<(Run, Vec<Record>, Option<String>), Error> {

@@ -1,1 +1,1 @@
-delete from leases where holder = $1
+update leases set expires_at = (select now_ms from clock) where holder = $1

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use flow::plan::TaskId;
 use flow::run::{Event, Record, Run, TaskState};
 
-use crate::Store;
-use crate::datasets;
 use crate::db::Tx;
 use crate::error::{Error, Kind};
+use crate::limits::{self, Sizes};
 use crate::row::{Arg, word};
 use crate::runs::json;
+use crate::{Store, datasets, durations};
 
 impl Store {
     /// Makes durable, in one transaction: the records, which follow each other without gaps, what
@@ -22,6 +22,7 @@ impl Store {
     /// # Errors
     ///
     /// [`Kind::Conflict`] if the journal does not end where the records begin; nothing was written.
+    /// [`Kind::NoRoom`] if an attempt that starts finds no slot of a pool; nothing was written.
     /// [`Kind::Unknown`] if the connection broke during the commit; ask [`Store::settle`].
     pub async fn append(&self, run: &Run, records: Vec<Record>) -> Result<Vec<Record>, Error> {
         self.append_as("", run, records).await
@@ -46,7 +47,7 @@ impl Store {
                 format!("append to run {}: its journal has grown meanwhile, or somebody else drives it", run.id());
             return Err(Error::new(Kind::Conflict, message));
         }
-        let records = write(&mut tx, run, records).await?;
+        let records = write(&mut tx, &self.pools, run, records).await?;
         tx.commit().await?;
         Ok(records)
     }
@@ -70,13 +71,21 @@ impl Store {
 }
 
 /// Puts the records into the journal, and what follows from them beside it.
-pub(crate) async fn write(tx: &mut Tx<'_>, run: &Run, mut records: Vec<Record>) -> Result<Vec<Record>, Error> {
+pub(crate) async fn write(
+    tx: &mut Tx<'_>,
+    sizes: &Sizes,
+    run: &Run,
+    mut records: Vec<Record>,
+) -> Result<Vec<Record>, Error> {
+    limits::admit(tx, sizes, run, &records).await?;
     issue_tokens(tx, run, &mut records).await?;
     insert_events(tx, &records).await?;
     upsert_tasks(tx, run, &records).await?;
     datasets::publish(tx, &records).await?;
     if run.state().is_terminal() {
         tx.execute(include_str!("../sql/lease_drop.sql"), &[run.id().into()]).await?;
+        limits::leave(tx, run).await?;
+        durations::learn(tx, run).await?;
     }
     Ok(records)
 }

@@ -31,6 +31,8 @@ pub enum Kind {
     Corrupt,
     /// Somebody else has decided first: read the tail and go on from there. Nothing was written.
     Conflict,
+    /// A pool has no slot for what would start: put it off. Nothing was written.
+    NoRoom,
     /// The connection broke during the commit: it may or may not have happened. Ask [`crate::Store::settle`].
     Unknown,
     /// There is no such run or dataset.

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use flow::run::{Event, Record, Run};
+use flow::pools;
+use flow::run::{Event, Record, Run, RunState};
 
 use crate::Store;
 use crate::db::Db;
@@ -35,7 +36,8 @@ impl Store {
             match self.load(&head.run_id).await {
                 Ok(loaded) => {
                     let rows = self.task_rows(&head.run_id).await?;
-                    findings.extend(run(loaded, &rows, &mut tokens));
+                    let held = self.held(&head.run_id).await?;
+                    findings.extend(run(loaded, &rows, &held, &mut tokens));
                 }
                 Err(error) if error.kind == Kind::Corrupt => {
                     findings.push(finding(Some(&head.run_id), "unreadable", error.message));
@@ -52,10 +54,17 @@ impl Store {
         for mut row in self.db.read(include_str!("../sql/fsck_strays.sql"), &[]).await? {
             let (kind, run_id) = (row.text()?, row.text()?);
             findings.push(match kind.as_str() {
+                "hold" => {
+                    finding(Some(&run_id), "closed-hold", "it is closed, or gone, and still holds slots of a pool")
+                }
                 "lease" => finding(Some(&run_id), "closed-lease", "it is closed and still has a driver's lease"),
                 "plan" => finding(Some(&run_id), "no-plan", "its plan is missing"),
                 _ => finding(Some(&run_id), "no-run", "there are events of it but no run"),
             });
+        }
+        for mut row in self.db.read(include_str!("../sql/fsck_pools.sql"), &[]).await? {
+            let (pool, held, size) = (row.text()?, row.number()?, row.number()?);
+            findings.push(finding(None, "crowded", format!("{held} slots of pool {pool} are taken, which has {size}")));
         }
         if matches!(self.db, Db::Sqlite { .. }) {
             for mut row in self.db.read(include_str!("../sql/fsck_file.sqlite.sql"), &[]).await? {
@@ -77,6 +86,12 @@ impl Store {
         };
         rows.into_iter().map(row).collect()
     }
+
+    /// The pools of which a run holds slots, with the task that does.
+    async fn held(&self, run_id: &str) -> Result<BTreeSet<(String, String)>, Error> {
+        let rows = self.db.read(include_str!("../sql/fsck_holds.sql"), &[run_id.into()]).await?;
+        rows.into_iter().map(|mut row| Ok((row.text()?, row.text()?))).collect()
+    }
 }
 
 fn finding(run_id: Option<&str>, kind: &'static str, message: impl Into<String>) -> Finding {
@@ -84,7 +99,12 @@ fn finding(run_id: Option<&str>, kind: &'static str, message: impl Into<String>)
 }
 
 /// What is wrong with one run.
-fn run(loaded: Loaded, rows: &HashMap<String, String>, tokens: &mut Tokens) -> Vec<Finding> {
+fn run(
+    loaded: Loaded,
+    rows: &HashMap<String, String>,
+    held: &BTreeSet<(String, String)>,
+    tokens: &mut Tokens,
+) -> Vec<Finding> {
     let Loaded { head, plan, records, .. } = loaded;
     let found = |kind, message| finding(Some(&head.run_id), kind, message);
     let mut findings: Vec<Finding> = journal(&records).into_iter().map(|(kind, text)| found(kind, text)).collect();
@@ -101,7 +121,22 @@ fn run(loaded: Loaded, rows: &HashMap<String, String>, tokens: &mut Tokens) -> V
         }
     }
     findings.extend(projection(&head, &run, &records, rows).into_iter().map(|text| found("projection", text)));
+    let due = holds(&run);
+    // Those of a run that is closed are looked for in the store as a whole.
+    if *held != due && !run.state().is_terminal() {
+        findings.push(found("holds", format!("it holds the slots {held:?}, its events say {due:?}")));
+    }
     findings
+}
+
+/// The slots that a run should hold, by what is under way.
+fn holds(run: &Run) -> BTreeSet<(String, String)> {
+    let plan = run.plan();
+    let under_way = run.state() == RunState::Running && plan.limits.runs.is_some();
+    let own = under_way.then(|| (pools::of_runs(&plan.flow), String::new()));
+    let attempts =
+        run.running().flat_map(|(id, _)| plan.pools_of(id).map(move |pool| (pool, plan.tasks[id].name.clone())));
+    attempts.chain(own).collect()
 }
 
 /// What the numbers and kinds of the events say by themselves.

@@ -13,6 +13,7 @@ mod durations;
 mod error;
 mod fsck;
 mod leases;
+mod limits;
 mod logs;
 mod migrate;
 mod open;
@@ -24,6 +25,7 @@ pub use access::{Scope, Token, Tokens};
 pub use datasets::Version;
 pub use error::{Error, Kind};
 pub use fsck::Finding;
+pub use limits::{Hold, Sizes};
 pub use logs::{Line, NumberedLine};
 pub use runs::{Created, Head, Loaded, NewRun, Origin};
 pub use service::Scheduled;
@@ -31,6 +33,8 @@ pub use service::Scheduled;
 /// An open store. Cheap to share by reference; the verbs take `&self`.
 pub struct Store {
     db: db::Db,
+    /// How many slots each pool has.
+    pools: Sizes,
 }
 
 impl Store {
@@ -39,7 +43,7 @@ impl Store {
     pub async fn open(setting: &str) -> Result<Store, Error> {
         let db = open::open(setting).await?;
         migrate::migrate(&db).await?;
-        Ok(Store { db })
+        Ok(Store { db, pools: Sizes::new() })
     }
 
     /// Where the store is, for messages. Holds no password.

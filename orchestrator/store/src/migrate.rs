@@ -28,6 +28,10 @@ const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../migrations/0004_access_tokens.sql"),
         postgres: include_str!("../migrations/0004_access_tokens.sql"),
     },
+    Migration {
+        sqlite: include_str!("../migrations/0005_limits.sql"),
+        postgres: include_str!("../migrations/0005_limits.sql"),
+    },
 ];
 
 /// Checks the layout with one query and changes it only where it is behind.

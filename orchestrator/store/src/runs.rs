@@ -95,7 +95,7 @@ impl Store {
             drop(tx);
             return self.existing(run).await;
         }
-        let records = append::write(&mut tx, run, records).await?;
+        let records = append::write(&mut tx, &self.pools, run, records).await?;
         if let Some((holder, lease_ms)) = new.lease {
             leases::take(&mut tx, run.id(), holder, lease_ms).await?;
         }

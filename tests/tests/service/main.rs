@@ -3,6 +3,7 @@
 
 mod api;
 mod authority;
+mod limits;
 mod secure;
 mod world;
 

@@ -69,9 +69,10 @@ async fn durations_are_learned(world: World) {
         driver.create(&store).await;
         driver.fact(started("a", 1));
         driver.now += took_ms - 10;
-        driver.fact(succeeded("a", 1, published("f.a", 0))).append(&store).await.unwrap();
+        driver.fact(succeeded("a", 1, published("f.a", 0)));
+        driver.fact(Event::RunClosed { state: RunState::Failed, error: None }).append(&store).await.unwrap();
     }
-    assert_eq!(store.durations("f").await.unwrap(), [("a".to_string(), 200)].into());
+    assert_eq!(store.durations("f").await.unwrap(), [("a".to_string(), 100)].into());
     assert!(store.durations("g").await.unwrap().is_empty());
     assert_eq!(store.head("r9").await.unwrap_err().kind, Kind::NotFound);
 }

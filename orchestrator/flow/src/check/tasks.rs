@@ -106,7 +106,10 @@ fn foreign_keys(task: &Task, kind: &str, found: &mut Vec<Diagnostic>) {
     ];
     let foreign: Vec<_> = match kind {
         "sql" => of_commands.into_iter().flatten().collect(),
-        "noop" => of_commands.into_iter().chain(of_datasets).flatten().collect(),
+        "noop" => {
+            let pool = task.pool.as_ref().map(|pool| ("pool", pool.span()));
+            of_commands.into_iter().chain(of_datasets).chain([pool]).flatten().collect()
+        }
         _ => return,
     };
     for (key, span) in foreign {

@@ -237,13 +237,15 @@ impl Run {
     fn admit(&mut self, id: TaskId) {
         let task = &self.plan.tasks[id];
         let without_worker = task.skip.is_some() && !planted!(self, WhenIgnored) || task.is_noop();
-        let queue = if without_worker { &mut self.free } else { &mut self.ready };
-        queue.insert(self.order.rank(id));
+        match without_worker {
+            true => _ = self.free.insert(self.order.rank(id)),
+            false => self.ready.insert(self.order.demand(id), self.order.rank(id)),
+        }
     }
 
     fn withdraw(&mut self, id: TaskId) {
         let rank = self.order.rank(id);
-        self.ready.remove(&rank);
+        self.ready.remove(self.order.demand(id), rank);
         self.free.remove(&rank);
         if let Phase::Pending { due } = self.tasks[id].phase {
             self.later.remove(&(due, rank));

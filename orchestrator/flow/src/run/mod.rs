@@ -23,12 +23,16 @@ const PLANTED: bool = false;
 mod apply;
 mod next;
 mod order;
+mod outlook;
+mod ready;
 mod reasons;
 #[cfg(test)]
 mod sim;
 mod standing;
 mod state;
 
+pub use outlook::{Crowd, Outlook, Took};
+pub use ready::Demand;
 pub use reasons::Reason;
 pub use standing::Standing;
 pub use state::Run;

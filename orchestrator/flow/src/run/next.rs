@@ -36,7 +36,7 @@ impl Run {
         self.wake_up(now);
         let free = self.free.iter().take(FREE_MAX).map(|&rank| self.without_worker(self.order.task(rank)));
         let room = room + usize::from(planted!(self, OneTooMany));
-        let starts = self.ready.iter().take(room).map(|&rank| self.start_of(self.order.task(rank)));
+        let starts = self.ready.first(room).into_iter().map(|rank| self.start_of(self.order.task(rank)));
         commands.extend(free.chain(starts));
         commands
     }
@@ -87,7 +87,7 @@ impl Run {
                 return;
             }
             self.later.pop_first();
-            self.ready.insert(rank);
+            self.ready.insert(self.order.demand(self.order.task(rank)), rank);
         }
     }
 

@@ -1,8 +1,9 @@
 //! What follows from the plan alone: who waits for whom, and who goes first.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
+use super::ready::Demand;
 use crate::Time;
 use crate::plan::{Plan, TaskId};
 
@@ -19,6 +20,7 @@ pub(super) struct Order {
     rank: Vec<usize>,
     /// The task at each place.
     task: Vec<TaskId>,
+    demand: Vec<Demand>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +33,8 @@ impl Order {
     /// `durations_ms` are those of earlier runs, by task.
     pub fn new(plan: &Plan, durations_ms: &HashMap<String, Time>) -> Self {
         let (starts, edges) = dependents(plan);
-        let mut order = Order { starts, edges, rank: vec![0; plan.tasks.len()], task: (0..plan.tasks.len()).collect() };
+        let task = (0..plan.tasks.len()).collect();
+        let mut order = Order { starts, edges, rank: vec![0; plan.tasks.len()], task, demand: demands(plan) };
         let path_ms = order.critical_paths(plan, durations_ms);
         order.task.sort_by_key(|&id| (Reverse(plan.tasks[id].priority), Reverse(path_ms[id]), id));
         for (rank, &id) in order.task.iter().enumerate() {
@@ -54,6 +57,10 @@ impl Order {
 
     pub fn task(&self, rank: usize) -> TaskId {
         self.task[rank]
+    }
+
+    pub fn demand(&self, id: TaskId) -> Demand {
+        self.demand[id]
     }
 
     /// The longest way from the start of each task to the end of the run. Tasks are in topological order,
@@ -91,4 +98,15 @@ fn dependents(plan: &Plan) -> (Vec<usize>, Vec<Edge>) {
         }
     }
     (starts, edges)
+}
+
+/// Numbers what tasks need, as it comes up first.
+fn demands(plan: &Plan) -> Vec<Demand> {
+    let mut known = BTreeMap::new();
+    let needs = plan.tasks.iter().map(|task| (&task.pool, &task.requires));
+    let number = |need| {
+        let next = known.len();
+        *known.entry(need).or_insert(next)
+    };
+    needs.map(number).collect()
 }

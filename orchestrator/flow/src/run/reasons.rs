@@ -15,7 +15,7 @@ const NAMES_MAX: usize = 5;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Reason {
     /// `queued`, `waiting`, `slot`, `retry`, `stopping`, `running`, `succeeded`, `cached`, `adopted`, `failed`,
-    /// `skipped` or `cancelled`.
+    /// `skipped` or `cancelled`; an [`super::Outlook`] says `limit` or `pool` for some of these, and `slow`.
     pub kind: &'static str,
     pub message: String,
     /// Since when it has been so.
@@ -135,7 +135,7 @@ impl Run {
     }
 
     /// Follows the first unfinished need of each task up to one that does not wait for another.
-    fn waits_in_the_end_for(&self, mut id: TaskId) -> TaskId {
+    pub fn waits_in_the_end_for(&self, mut id: TaskId) -> TaskId {
         while let Some(need) = self.unfinished_needs(id).next() {
             id = need;
         }

@@ -40,6 +40,19 @@ impl Run {
         }
     }
 
+    /// How many milliseconds the attempt took that succeeded. `None` for a task without one: adopted, cached, or a noop.
+    pub fn took_ms(&self, id: TaskId) -> Option<Time> {
+        let task = &self.tasks[id];
+        let cached = task.outcome.as_ref().is_some_and(|outcome| outcome.cached);
+        let worked = task.phase == Phase::Succeeded && !cached && !self.plan.tasks[id].is_noop();
+        task.finished_at.zip(task.attempt_at).filter(|_| worked).map(|(end, start)| end.saturating_sub(start))
+    }
+
+    /// When the attempt started that is running.
+    pub fn running_since(&self, id: TaskId) -> Option<Time> {
+        self.tasks[id].attempt_at.filter(|_| self.running.contains(&id))
+    }
+
     fn state_of(&self, task: &Task) -> TaskState {
         let closed = self.state.is_terminal();
         match task.phase {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::order::Order;
+use super::ready::Ready;
 use super::{Record, RunState};
 use crate::Time;
 use crate::plan::{Input, Plan, TaskId};
@@ -23,7 +24,7 @@ pub struct Run {
     pub(super) started_at: Option<Time>,
     pub(super) finished_at: Option<Time>,
     /// Ranks of tasks that a worker could start now.
-    pub(super) ready: BTreeSet<usize>,
+    pub(super) ready: Ready,
     /// Ranks of tasks that end without a worker: noops, and those whose `when` is false.
     pub(super) free: BTreeSet<usize>,
     /// Due time and rank of tasks that wait for their next try.
@@ -105,7 +106,7 @@ impl Run {
             created_at: None,
             started_at: None,
             finished_at: None,
-            ready: BTreeSet::new(),
+            ready: Ready::default(),
             free: BTreeSet::new(),
             later: BTreeSet::new(),
             running: BTreeSet::new(),

@@ -93,9 +93,10 @@ fn salvage(mut root: Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Flow {
 }
 
 /// Where a table belongs. `*` is any key or item.
-const TABLES: [&[&str]; 15] = [
+const TABLES: [&[&str]; 16] = [
     &["schedule"],
     &["schedule", "dst"],
+    &["limits"],
     &["defaults"],
     &["defaults", "retry"],
     &["params", "*"],

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::rfc3339;
 use crate::name::Miss;
 use crate::plan::TaskId;
-use crate::run::{Event, Record, Run, RunState, TaskState};
+use crate::run::{Event, Outlook, Record, Run, RunState, TaskState};
 use crate::{Time, duration};
 
 /// How many of the slowest tasks are named.
@@ -38,27 +38,27 @@ pub enum State {
 /// A cause, in words and for programs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Reason {
-    /// `queued`, `waiting`, `slot`, `retry`, `stopping`, `running`, `succeeded`, `cached`, `adopted`, `failed`,
-    /// `skipped`, `cancelled`, `run`, `attempt` or `duration`.
+    /// `queued`, `waiting`, `slot`, `pool`, `limit`, `retry`, `stopping`, `running`, `slow`, `succeeded`, `cached`,
+    /// `adopted`, `failed`, `skipped`, `cancelled`, `run`, `attempt` or `duration`.
     pub kind: String,
     pub message: String,
     /// Since when it has been so: RFC 3339 in UTC.
     pub since: Option<String>,
-    /// The tasks that it waits for, or that are the cause.
+    /// The tasks that it waits for, or that are the cause; those of other runs as `RUN/TASK`, runs by their ids.
     pub blocking: Vec<String>,
     /// The task that the reason is about.
     pub task: Option<String>,
 }
 
-/// Why the run, or one task of it, is where it is. `records` is the run's journal.
+/// Why the run, or one task of it, is where it is. `records` is the run's journal, `outlook` what it does not tell.
 ///
 /// # Errors
 /// The run has no such task.
-pub fn why(run: &Run, records: &[Record], task: Option<&str>) -> Result<Why, Miss> {
+pub fn why(run: &Run, records: &[Record], task: Option<&str>, outlook: &Outlook) -> Result<Why, Miss> {
     let run_id = run.id().to_owned();
     let Some(name) = task else {
         let state = State::Run(run.state());
-        return Ok(Why { run_id, task: None, state, reasons: of_run(run), attempts: 0, cached: false });
+        return Ok(Why { run_id, task: None, state, reasons: of_run(run, outlook), attempts: 0, cached: false });
     };
     let id = run.plan().find(name)?;
     let standing = run.task(id);
@@ -66,27 +66,27 @@ pub fn why(run: &Run, records: &[Record], task: Option<&str>) -> Result<Why, Mis
         run_id,
         task: Some(name.to_owned()),
         state: State::Task(standing.state),
-        reasons: of_task(run, id, records),
+        reasons: of_task(run, id, records, outlook),
         attempts: standing.attempts,
         cached: standing.outcome.is_some_and(|outcome| outcome.cached),
     })
 }
 
 /// What the core says about the task, then the tries before the last.
-fn of_task(run: &Run, id: TaskId, records: &[Record]) -> Vec<Reason> {
+fn of_task(run: &Run, id: TaskId, records: &[Record], outlook: &Outlook) -> Vec<Reason> {
     let name = &run.plan().tasks[id].name;
-    let own = run.reasons(id).into_iter().map(|reason| shown(reason, name));
+    let own = outlook.reasons(run, id).into_iter().map(|reason| shown(reason, Some(name)));
     let tries = records.iter().filter_map(|record| tried(record, name));
     own.chain(tries).chain(took_as_reason(run, id)).collect()
 }
 
-fn shown(reason: crate::run::Reason, task: &str) -> Reason {
+fn shown(reason: crate::run::Reason, task: Option<&str>) -> Reason {
     Reason {
         kind: reason.kind.to_owned(),
         message: reason.message,
         since: reason.since.map(rfc3339),
         blocking: reason.blocking,
-        task: Some(task.to_owned()),
+        task: task.map(str::to_owned),
     }
 }
 
@@ -120,13 +120,19 @@ fn took(run: &Run, id: TaskId) -> Option<Time> {
 }
 
 /// What did not go well or is not done, and the slowest tasks.
-fn of_run(run: &Run) -> Vec<Reason> {
+fn of_run(run: &Run, outlook: &Outlook) -> Vec<Reason> {
+    if let Some(reason) = outlook.queued(run) {
+        return vec![shown(reason, None)];
+    }
     let mut reasons: Vec<Reason> = vec![];
     let ids = 0..run.plan().tasks.len();
     let open = ids.clone().filter(|&id| run.task(id).state != TaskState::Succeeded);
     for id in open {
         let name = &run.plan().tasks[id].name;
-        reasons.extend(run.reasons(id).into_iter().take(1).map(|reason| shown(reason, name)));
+        let own = outlook.reasons(run, id).into_iter().enumerate();
+        // Of one that waits for another, the other says why.
+        let own = own.filter(|(at, reason)| *at == 0 || reason.kind == "slow" && run.running_attempt(id).is_some());
+        reasons.extend(own.map(|(_, reason)| shown(reason, Some(name))));
     }
     // A run that failed because a task did has said so by then.
     if let Some(error) = run.error().filter(|_| reasons.iter().all(|reason| reason.kind != "failed")) {
@@ -143,6 +149,7 @@ fn of_run(run: &Run) -> Vec<Reason> {
 
 /// Causes before consequences.
 fn urgency(kind: &str) -> usize {
-    const ORDER: [&str; 8] = ["run", "failed", "retry", "running", "slot", "queued", "waiting", "cancelled"];
+    const ORDER: [&str; 11] =
+        ["run", "failed", "retry", "slow", "running", "pool", "limit", "slot", "queued", "waiting", "cancelled"];
     ORDER.iter().position(|known| *known == kind).unwrap_or(ORDER.len())
 }

@@ -132,7 +132,7 @@ pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
         let engine = cx.engine_to_work()?;
         // Told here, once: what is wrong with the flow and what it warns of.
         let wanted = Wanted::given(args.params.clone(), times.first().copied());
-        let plan = Flow::plan(&engine, &args.flow, &wanted).await?;
+        let plan = Flow::plan(&engine, &args.flow, &wanted, &cx.settings()?.pools).await?;
         let store = match args.dry_run {
             true => cx.store_if_any().await?,
             false => Some(local::open_to_write(cx).await?),
@@ -153,7 +153,8 @@ pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
         let id = uuid::Uuid::now_v7().to_string();
         let cancel = interrupt::listen(local::folders(settings).scratch, id)?;
         let scratch = local::folders(settings).scratch;
-        let compiler = Compiler { engine, store: store.clone(), cores, paths: vec![], scratch };
+        let pools = settings.pools.clone();
+        let compiler = Compiler { engine, store: store.clone(), cores, paths: vec![], scratch, pools };
         let text = std::fs::read_to_string(&args.flow).map_err(|error| Error::not_found(error.to_string()))?;
         let (file, params, clock) = (args.flow.clone(), args.params.iter().cloned().collect(), Clock::system());
         let again = args.again;

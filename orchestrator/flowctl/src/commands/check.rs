@@ -32,7 +32,7 @@ pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
         let engine = cx.engine()?;
         let mut flows = vec![];
         for file in &files {
-            flows.push(Flow::check(&engine, file).await?);
+            flows.push(Flow::check(&engine, file, &cx.settings()?.pools).await?);
         }
         Ok(flows)
     })?;

@@ -30,7 +30,7 @@ pub struct Args {
 pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
     let (plan, previews) = cx.block_on_all(async {
         let engine = cx.engine()?;
-        let plan = Arc::new(Flow::plan(&engine, &args.flow, &args.wanted).await?);
+        let plan = Arc::new(Flow::plan(&engine, &args.flow, &args.wanted, &cx.settings()?.pools).await?);
         let store = cx.store_if_any().await?;
         let pins = Arc::new(local::pin(&engine, &plan, store.as_ref()).await?);
         let previews = tasks::preview(&engine, plan.clone(), pins, args.force).await.map_err(local::failed)?;

@@ -44,7 +44,7 @@ pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
         let engine = cx.engine_to_work()?;
         let file = earlier.plan().dir.join(earlier.plan().file.file_name().unwrap_or_default());
         let plan = if file.is_file() {
-            Flow::plan(&engine, &file, &Wanted::again(earlier.plan())).await?
+            Flow::plan(&engine, &file, &Wanted::again(earlier.plan()), &cx.settings()?.pools).await?
         } else {
             print::note(&format!("`{}` is gone; what the run recorded of it is used", file.display()));
             Plan::clone(earlier.plan())

@@ -34,7 +34,7 @@ pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
     }
     cx.block_on_deciding(async |cores| {
         // A flow that does not compile leaves nothing behind.
-        let plan = Flow::plan(&cx.engine()?, &args.flow, &args.wanted).await?;
+        let plan = Flow::plan(&cx.engine()?, &args.flow, &args.wanted, &cx.settings()?.pools).await?;
         let engine = cx.engine_to_work()?;
         let store = local::open_to_write(cx).await?;
         let order = Order { plan, force: args.force, retry_of: None, adopted: vec![] };

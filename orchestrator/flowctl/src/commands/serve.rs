@@ -76,7 +76,8 @@ async fn serve(args: &Args, cx: &Context, cores: Handle) -> Result<(), Error> {
     let plant = Plant { labels: Some(Labels::new()), ..local::plant(settings, &engine, &store, cores.clone()) };
     let workshop = Workshop::open(hall.clone(), &name, plant);
     let (paths, scratch) = (args.flows.clone(), local::folders(settings).scratch);
-    let compile = Arc::new(Compiler { engine, store: store.clone(), cores, paths, scratch });
+    let pools = settings.pools.clone();
+    let compile = Arc::new(Compiler { engine, store: store.clone(), cores, paths, scratch, pools });
     let stop = interrupt::listen_to_stop()?;
     tracing::info!("{} slots in this process", settings.slots);
     let (grace, idle) = (Duration::from_millis(args.grace), hall.clone());

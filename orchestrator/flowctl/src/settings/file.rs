@@ -1,10 +1,12 @@
 //! `flowctl.toml`: a closed table, with the same care for mistakes as a flow.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use flow::diagnostic::{Diagnostic, Span};
 use flow::{codes, name};
 use serde::Deserialize;
+use store::Sizes;
 use toml::Spanned;
 
 use super::size;
@@ -12,7 +14,10 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::print::diagnostics;
 
-const KEYS: [&str; 4] = ["store", "lake", "memory", "slots"];
+const KEYS: [&str; 5] = ["store", "lake", "memory", "slots", "pools"];
+
+/// The most slots that a pool may have.
+const POOL_MAX: i64 = 100_000;
 
 /// What the file sets.
 #[derive(Debug, Default, PartialEq)]
@@ -21,6 +26,7 @@ pub struct Written {
     pub lake: Option<String>,
     pub memory: Option<u64>,
     pub slots: Option<usize>,
+    pub pools: Sizes,
 }
 
 /// Reads the file at `path`. Its mistakes are printed as diagnostics.
@@ -41,6 +47,8 @@ struct Table {
     lake: Option<String>,
     memory: Option<Spanned<toml::Value>>,
     slots: Option<Spanned<i64>>,
+    #[serde(default)]
+    pools: BTreeMap<Spanned<String>, Spanned<i64>>,
 }
 
 fn parse(text: &str) -> Result<Written, Vec<Diagnostic>> {
@@ -61,8 +69,10 @@ fn parse(text: &str) -> Result<Written, Vec<Diagnostic>> {
     };
     let memory = table.memory.and_then(|value| memory(&value).map_err(|problem| found.push(problem)).ok());
     let slots = table.slots.and_then(|value| slots(&value).map_err(|problem| found.push(problem)).ok());
+    let pools =
+        table.pools.iter().filter_map(|(name, size)| pool(name, size).map_err(|it| found.push(it)).ok()).collect();
     match found.is_empty() {
-        true => Ok(Written { store: table.store, lake: table.lake, memory, slots }),
+        true => Ok(Written { store: table.store, lake: table.lake, memory, slots, pools }),
         false => Err(found),
     }
 }
@@ -91,25 +101,40 @@ fn slots(value: &Spanned<i64>) -> Result<usize, Diagnostic> {
     })
 }
 
+fn pool(name: &Spanned<String>, size: &Spanned<i64>) -> Result<(String, u32), Diagnostic> {
+    if let Some(problem) = name::problem(name.get_ref(), true) {
+        return Err(Diagnostic::error(codes::BAD_NAME, name.span(), problem));
+    }
+    let slots = u32::try_from(*size.get_ref()).ok().filter(|_| (1..=POOL_MAX).contains(size.get_ref()));
+    let slots = slots.ok_or_else(|| {
+        let message = format!("a pool has between 1 and {POOL_MAX} slots, not {}", size.get_ref());
+        Diagnostic::error(codes::OUT_OF_RANGE, size.span(), message)
+            .hint("it is the number of tasks of all runs that may use it at the same time")
+    })?;
+    Ok((name.get_ref().clone(), slots))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn every_key_is_read() {
-        let written = parse("store = 's.db'\nlake = 'lake'\nmemory = '1GiB'\nslots = 3\n").unwrap();
+        let written =
+            parse("store = 's.db'\nlake = 'lake'\nmemory = '1GiB'\nslots = 3\n[pools]\nwarehouse = 4\n").unwrap();
         let lake = Some("lake".to_owned());
-        let expected = Written { store: Some("s.db".to_owned()), lake, memory: Some(1 << 30), slots: Some(3) };
+        let pools = [("warehouse".to_owned(), 4)].into();
+        let expected = Written { store: Some("s.db".to_owned()), lake, memory: Some(1 << 30), slots: Some(3), pools };
         assert_eq!(written, expected);
         assert_eq!(parse("").unwrap(), Written::default());
     }
 
     #[test]
     fn all_mistakes_are_told_at_once() {
-        let found = parse("stor = 's.db'\nmemory = 'much'\nslots = 0\n").unwrap_err();
+        let found = parse("stor = 's.db'\nmemory = 'much'\nslots = 0\n[pools]\na = 0\n'b c' = 1\n").unwrap_err();
         let said: Vec<_> = found.iter().map(|d| (d.code, d.hint.as_deref().unwrap_or(""))).collect();
         assert_eq!(said[0], ("E102", "did you mean `store`?"));
-        assert_eq!([said[1].0, said[2].0], ["E108", "E108"]);
+        assert_eq!(said[1..].iter().map(|it| it.0).collect::<Vec<_>>(), ["E108", "E108", "E108", "E201"]);
         assert_eq!(found[1].span, 23..29);
     }
 

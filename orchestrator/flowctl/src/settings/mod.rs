@@ -5,6 +5,8 @@ pub mod size;
 
 use std::path::{Path, PathBuf};
 
+use store::Sizes;
+
 use crate::cli::Global;
 use crate::error::Error;
 
@@ -23,6 +25,8 @@ pub struct Settings {
     pub memory: Option<u64>,
     /// Attempts that run at the same time.
     pub slots: usize,
+    /// How many slots each pool has.
+    pub pools: Sizes,
 }
 
 impl Settings {
@@ -59,6 +63,7 @@ impl Settings {
             lake: absolute_lake(&lake, lake_base),
             memory,
             slots,
+            pools: written.pools,
             root,
             file,
         })

@@ -3,14 +3,14 @@
 use std::collections::{HashMap, VecDeque};
 
 use flow::plan::TaskId;
-use flow::run::{Command, Event, Record, Run, RunState};
+use flow::run::{Command, Event, Record, Run};
 use flow::wire::Outcome;
 
 use super::Driver;
 use crate::hall::{Place, Receipt, Report};
 
 /// About how many facts one append holds at most.
-const BATCH_MAX: usize = 2_000;
+pub(super) const BATCH_MAX: usize = 2_000;
 
 /// Something that was heard.
 #[derive(Debug)]
@@ -35,20 +35,16 @@ pub(super) struct Batch {
     pub freed: Vec<Place>,
 }
 
-/// What is to be recorded before anything is proposed.
-pub(super) fn first_facts(adopted: Vec<(String, Outcome)>) -> VecDeque<Fact> {
+/// What begins a run: it has started, with what it adopts.
+pub(super) fn beginning(adopted: Vec<(String, Outcome)>) -> VecDeque<Event> {
     let adopt = |(task, outcome)| Event::TaskSucceeded { task, attempt: 0, outcome: Box::new(outcome) };
-    let start = [Event::RunCreated, Event::RunStarted].into_iter();
-    start.chain(adopted.into_iter().map(adopt)).map(Fact::Own).collect()
+    [Event::RunStarted].into_iter().chain(adopted.into_iter().map(adopt)).collect()
 }
 
 /// What is to be recorded before anything is proposed, when a run is taken over. Slots in the process that drove it
 /// before are gone with it.
 pub(super) fn next_facts(run: &Run, records: &[Record]) -> VecDeque<Fact> {
     let mut facts = VecDeque::new();
-    if run.state() == RunState::Queued && run.cancelled_by().is_none() {
-        facts.push_back(Fact::Own(Event::RunStarted));
-    }
     for (id, attempt) in run.running() {
         let name = &run.plan().tasks[id].name;
         let worker = records.iter().rev().find_map(|record| match &record.event {
@@ -67,35 +63,34 @@ impl Driver<'_> {
     /// Applies what was heard, then what the core proposes, until there is nothing more or enough.
     pub(super) fn decide(&mut self) -> Batch {
         let mut batch = Batch::default();
+        for event in self.rooms.opened() {
+            self.push(&mut batch, event);
+        }
         for index in 0..self.inbox.len().min(BATCH_MAX) {
             let event = self.inbox[index].event(&self.run);
             let receipt = if self.push(&mut batch, event) { Receipt::Recorded } else { Receipt::Stale };
             batch.heard.push(receipt);
         }
         while batch.records.len() < BATCH_MAX && self.propose(&mut batch) {}
+        self.seat.desk.settle();
         batch
     }
 
     /// Turns one round of proposals into facts. False if there were none.
     fn propose(&mut self, batch: &mut Batch) -> bool {
-        let commands = self.placed(batch);
         batch.stops.clear();
         let mut more = false;
-        for command in commands {
-            let worker = match &command {
-                Command::Start { task, attempt } => batch.taken.get(&(*task, *attempt)),
-                _ => None,
-            };
-            let worker = worker.map(|place| place.worker.clone()).unwrap_or_default();
-            match self.run.recorded(&command, &worker) {
+        // Who starts where is not for the core to say.
+        for command in self.run.next(self.seat.clock.now(), 0) {
+            match self.run.recorded(&command, "") {
                 Some(event) => more |= self.push(batch, event),
                 None => batch.stops.push(command),
             }
         }
-        more
+        self.start(batch) || more
     }
 
-    fn push(&mut self, batch: &mut Batch, event: Event) -> bool {
+    pub(super) fn push(&mut self, batch: &mut Batch, event: Event) -> bool {
         let seq = self.seq + batch.records.len() as u64 + 1;
         let record = Record { run_id: self.run.id().to_owned(), seq, at: self.seat.clock.now(), event };
         if self.run.apply(&record).is_err() {
@@ -106,6 +101,9 @@ impl Driver<'_> {
             && let Some(id) = self.run.plan().task_id(task)
         {
             batch.freed.extend(self.places.remove(&(id, attempt)));
+            if attempt > 0 {
+                self.rooms.give(self.run.plan(), id);
+            }
         }
         batch.records.push(record);
         true

@@ -3,6 +3,7 @@
 mod batch;
 mod patience;
 mod places;
+mod rooms;
 mod turn;
 
 use std::collections::{HashMap, VecDeque};
@@ -10,7 +11,7 @@ use std::sync::Arc;
 
 use flow::Time;
 use flow::plan::{Plan, TaskId};
-use flow::run::{Record, Run};
+use flow::run::{Event, Record, Run, RunState};
 use flow::wire::{Outcome, Pins};
 use store::Origin;
 use tokio::sync::watch;
@@ -82,9 +83,9 @@ pub struct Seat<'a> {
 pub async fn drive(new: NewRun, seat: Seat<'_>) -> Result<Run, Error> {
     let run = Run::new(new.plan, new.run_id).with_durations(&new.durations_ms);
     let creation = Creation { origin: new.origin, retry_of: new.retry_of };
-    let inbox = batch::first_facts(new.adopted);
+    let inbox = VecDeque::from([batch::Fact::Own(Event::RunCreated)]);
     let driver = Driver { creation: Some(creation), inbox, ..Driver::new(run, new.pins, new.force, seat) };
-    driver.drive_to_end().await
+    driver.begin(batch::beginning(new.adopted)).await
 }
 
 /// Drives a run on that somebody else made or began. The caller holds its lease.
@@ -95,8 +96,10 @@ pub async fn drive(new: NewRun, seat: Seat<'_>) -> Result<Run, Error> {
 pub async fn resume(open: OpenRun, seat: Seat<'_>) -> Result<Run, Error> {
     let run = open.run.with_durations(&open.durations_ms);
     let inbox = batch::next_facts(&run, &open.records);
+    let is_waiting = run.state() == RunState::Queued && run.cancelled_by().is_none();
+    let beginning = if is_waiting { batch::beginning(vec![]) } else { VecDeque::new() };
     let driver = Driver { seq: open.seq, inbox, ..Driver::new(run, open.pins, open.force, seat) };
-    driver.drive_to_end().await
+    driver.begin(beginning).await
 }
 
 /// What only the maker of a run knows.
@@ -120,6 +123,8 @@ struct Driver<'a> {
     held: HashMap<(TaskId, u32), watch::Sender<bool>>,
     /// The slots in which attempts run.
     places: HashMap<(TaskId, u32), Place>,
+    /// The slots of pools that there may be for them.
+    rooms: rooms::Rooms,
     asked_to_stop: bool,
     tail_at: Time,
     renew_at: Time,
@@ -139,10 +144,20 @@ impl<'a> Driver<'a> {
             inbox: VecDeque::new(),
             held: HashMap::new(),
             places: HashMap::new(),
+            rooms: rooms::Rooms::default(),
             asked_to_stop: false,
             tail_at: now + TAIL_MS,
             renew_at,
         }
+    }
+
+    /// Drives to the end. What begins the run is recorded at once, or when its flow allows another.
+    async fn begin(mut self, beginning: VecDeque<Event>) -> Result<Run, Error> {
+        match self.run.plan().limits.runs {
+            Some(_) => self.rooms = rooms::Rooms::behind(beginning),
+            None => self.inbox.extend(beginning.into_iter().map(batch::Fact::Own)),
+        }
+        self.drive_to_end().await
     }
 
     async fn drive_to_end(mut self) -> Result<Run, Error> {

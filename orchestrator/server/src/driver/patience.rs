@@ -1,5 +1,6 @@
 //! Talking to a store that may be away for a while.
 
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use flow::Time;
@@ -58,6 +59,38 @@ impl Driver<'_> {
         loop {
             match self.seat.journal.renew(self.run.id(), self.seat.holder, self.seat.lease_ms).await {
                 Ok(ours) => return Ok(ours),
+                Err(error) => patience.bear(error.into()).await?,
+            }
+        }
+    }
+
+    pub(super) async fn may_begin(&self) -> Result<bool, Error> {
+        let mut patience = self.patience();
+        loop {
+            match self.seat.journal.may_begin(&self.run).await {
+                Ok(may) => return Ok(may),
+                Err(error) => patience.bear(error.into()).await?,
+            }
+        }
+    }
+
+    pub(super) async fn ask_rooms(&self, wanted: &BTreeMap<String, i32>) -> Result<HashMap<String, i64>, Error> {
+        let mut patience = self.patience();
+        loop {
+            match self.seat.journal.rooms(&self.run, wanted).await {
+                Ok(rooms) => return Ok(rooms),
+                Err(error) => patience.bear(error.into()).await?,
+            }
+        }
+    }
+
+    pub(super) async fn say_waiting(&self, wanted: &BTreeMap<String, i32>) -> Result<(), Error> {
+        let mut patience = self.patience();
+        loop {
+            match self.seat.journal.wait_for(self.run.id(), wanted).await {
+                // To say it twice does no harm.
+                Err(error) if error.kind == Kind::Unknown => {}
+                Ok(()) => return Ok(()),
                 Err(error) => patience.bear(error.into()).await?,
             }
         }

@@ -1,53 +1,47 @@
 //! Which attempt runs in whose slot.
 
-use std::collections::HashMap;
+use std::collections::BTreeSet;
 
 use flow::plan::TaskId;
 use flow::run::{Command, Event};
 
 use super::Driver;
-use super::batch::{Batch, Fact};
+use super::batch::{BATCH_MAX, Batch, Fact};
 use crate::hall::Place;
 
 impl Driver<'_> {
-    /// What could start now, as far as there is room for it: slots that this batch frees first.
-    pub(super) fn placed(&mut self, batch: &mut Batch) -> Vec<Command> {
-        let room = batch.freed.len() + self.seat.desk.room();
-        let mut asked = room;
-        loop {
-            let commands = self.run.next(self.seat.clock.now(), asked);
-            let starts = commands.iter().filter(|command| matches!(command, Command::Start { .. })).count();
-            let (mut chosen, mut found) = (vec![], HashMap::new());
-            for command in commands {
-                let Command::Start { task, attempt } = command else {
-                    chosen.push(command);
-                    continue;
-                };
-                if let Some(place) = self.place(batch, task) {
-                    found.insert((task, attempt), place);
-                    chosen.push(command);
-                }
+    /// Starts what is ready, the foremost first, as far as there is room for it. What finds none does not hide others
+    /// that need something else. True if anything started.
+    pub(super) fn start(&mut self, batch: &mut Batch) -> bool {
+        let (mut aside, mut any) = (BTreeSet::new(), false);
+        while batch.records.len() < BATCH_MAX
+            && let Some((task, attempt)) = self.run.foremost(&aside)
+        {
+            let Some(place) = self.place(batch, task) else {
+                aside.insert(self.run.demand(task));
+                continue;
+            };
+            let start = self.run.recorded(&Command::Start { task, attempt }, &place.worker);
+            if !start.is_some_and(|event| self.push(batch, event)) {
+                break;
             }
-            // Tasks that no free slot suits must not hide others that it does.
-            let hidden = found.is_empty() && room > 0 && starts == asked;
-            batch.taken.extend(found);
-            if !hidden {
-                if starts == asked {
-                    self.seat.desk.wait_for_room();
-                }
-                return chosen;
-            }
-            asked *= 2;
+            self.rooms.take(self.run.plan(), task);
+            batch.taken.insert((task, attempt), place);
+            any = true;
         }
+        any
     }
 
-    fn place(&self, batch: &mut Batch, task: TaskId) -> Option<Place> {
-        let requires = &self.run.plan().tasks[task].requires;
-        // A worker that has left, or takes no more, starts nothing new.
-        let fits = |place: &Place| self.seat.desk.suits(place, requires);
-        match batch.freed.iter().position(fits) {
+    /// A slot for the task: of its pools, and of a worker; those that this batch frees first.
+    fn place(&mut self, batch: &mut Batch, task: TaskId) -> Option<Place> {
+        if !self.rooms.admit(self.run.plan(), task) {
+            return None;
+        }
+        let task = &self.run.plan().tasks[task];
+        let keeps = |place: &Place| self.seat.desk.keeps(place, &task.requires, task.priority);
+        match batch.freed.iter().position(keeps) {
             Some(index) => Some(batch.freed.swap_remove(index)),
-            None => self.seat.desk.take(requires),
+            None => self.seat.desk.take(&task.requires, task.priority),
         }
     }
 

@@ -19,12 +19,14 @@ impl Driver<'_> {
     pub(super) async fn drive(&mut self) -> Result<(), Error> {
         loop {
             self.listen();
+            self.look_at_rooms().await?;
             let batch = self.decide();
-            let quiet = batch.records.is_empty();
+            let quiet = batch.records.is_empty() && !self.rooms.unknown;
             self.record(batch).await?;
             if self.run.state().is_terminal() {
                 return Ok(());
             }
+            self.queue_up().await?;
             let news = self.keep_up().await?;
             if quiet && !news {
                 self.wait().await?;
@@ -52,7 +54,10 @@ impl Driver<'_> {
         if !batch.records.is_empty() {
             match self.append(&batch.records).await {
                 Ok(records) => self.recorded(&records),
-                Err(Error::Store(error)) if matches!(error.kind, Kind::Conflict | Kind::Unknown) => {
+                Err(Error::Store(error)) if matches!(error.kind, Kind::Conflict | Kind::Unknown | Kind::NoRoom) => {
+                    if error.kind == Kind::NoRoom {
+                        self.refused();
+                    }
                     tracing::debug!(run = self.run.id(), %error, "reading the journal again");
                     return self.reload().await;
                 }
@@ -98,6 +103,7 @@ impl Driver<'_> {
         self.seq = last.seq;
         (self.seat.observer)(&self.run, records);
         for record in records {
+            self.tell_of_room(record);
             let Some((task, attempt)) = record.event.task() else { continue };
             let Some(id) = self.run.plan().task_id(task) else { continue };
             match record.event {

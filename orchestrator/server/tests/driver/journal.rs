@@ -1,6 +1,6 @@
 //! A store in memory that is less kind than a real one.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
@@ -35,6 +35,12 @@ pub struct Inner {
     pub moods: VecDeque<Mood>,
     pub whim: Option<Whim>,
     pub lease_lost: bool,
+    /// How many slots of each pool others leave.
+    pub pools: BTreeMap<String, i64>,
+    /// What the run said it waits for.
+    pub waiting: BTreeMap<String, i32>,
+    /// How many runs of the flow go first.
+    pub held_back: usize,
     token: u64,
 }
 
@@ -111,5 +117,20 @@ impl Journal for Memory {
 
     async fn renew(&self, _: &str, _: &str, _: u64) -> Result<bool, Error> {
         Ok(!self.inner().lease_lost)
+    }
+
+    async fn may_begin(&self, _: &Run) -> Result<bool, Error> {
+        Ok(self.inner().held_back == 0)
+    }
+
+    async fn rooms(&self, run: &Run, wanted: &BTreeMap<String, i32>) -> Result<HashMap<String, i64>, Error> {
+        let inner = self.inner();
+        let free = |pool: &String| inner.pools.get(pool).copied().unwrap_or_default() - run.running().len() as i64;
+        Ok(wanted.keys().map(|pool| (pool.clone(), free(pool))).collect())
+    }
+
+    async fn wait_for(&self, _: &str, wanted: &BTreeMap<String, i32>) -> Result<(), Error> {
+        self.inner().waiting.extend(wanted.clone());
+        Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! The driver between a store that is not always kind and workers that do as they are told.
 
 mod journal;
+mod limits;
 mod sim;
 
 use std::collections::HashMap;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use flow::duration;
-use flow::plan::{Check, Input, Need, Output, Plan, Retry, Rule, Source, Task, TaskId};
+use flow::plan::{Check, Input, Limits, Need, Output, Plan, Retry, Rule, Source, Task, TaskId};
 use flow::spec::{self, Mode, OnFailure, Stored};
 use toml::Spanned;
 
@@ -32,6 +32,7 @@ impl<'a> Compiler<'a> {
             logical_time: self.logical_time,
             interval_start: self.interval_start,
             stop_on_failure: self.flow.on_failure == OnFailure::Stop,
+            limits: limits(&self.flow.limits),
             sources: sources.into_values().collect(),
             ..Plan::default()
         };
@@ -76,6 +77,7 @@ impl<'a> Compiler<'a> {
             timeout_ms: first_duration(&draft.spec.timeout, &defaults.timeout),
             kill_grace_ms: first_duration(&draft.spec.kill_grace, &defaults.kill_grace).unwrap_or(KILL_GRACE_MS),
             priority: draft.spec.priority,
+            pool: draft.spec.pool.as_ref().or(defaults.pool.as_ref()).map(|pool| pool.get_ref().clone()),
             requires: draft.spec.requires.clone(),
             output: self.output(draft, types, plan),
             checks: draft.spec.checks.iter().filter_map(|check| assertion(check.get_ref())).collect(),
@@ -160,6 +162,11 @@ impl<'a> Compiler<'a> {
         let parts = serde_json::to_string(&(meaning, output, columns, asserted, checks, bound, read)).ok()?;
         Some(self.engine.hash(&parts))
     }
+}
+
+fn limits(spec: &spec::Limits) -> Limits {
+    let count = |limit: &Option<Spanned<i64>>| limit.as_ref().and_then(|limit| u32::try_from(*limit.get_ref()).ok());
+    Limits { runs: count(&spec.runs), tasks: count(&spec.tasks) }
 }
 
 fn needs(draft: &Draft<'_>, ids: &HashMap<&str, TaskId>) -> Vec<Need> {

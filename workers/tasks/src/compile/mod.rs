@@ -42,6 +42,8 @@ pub struct Options<'a> {
     pub select: Option<&'a str>,
     /// `$logical_time`.
     pub logical_time: Option<Time>,
+    /// The pools that the project declares, with their sizes. `None`: nobody knows.
+    pub pools: Option<&'a BTreeMap<String, u32>>,
 }
 
 /// What became of a flow file.
@@ -129,6 +131,8 @@ impl<'a> Compiler<'a> {
         mut diagnostics: Vec<Diagnostic>,
     ) -> Self {
         diagnostics.extend(check::check(flow, &KINDS));
+        diagnostics
+            .extend(options.pools.into_iter().flat_map(|pools| check::pools(flow, pools.keys().map(String::as_str))));
         let broken = check::broken(&diagnostics).map(str::to_owned).collect();
         let nothing = BTreeMap::new();
         let (params, usage) = match value::resolve(flow, options.given.unwrap_or(&nothing)) {

@@ -3,12 +3,19 @@
 //! A worker joins with a number of slots. A driver takes a [`Place`] for every attempt that it is about to start, hands
 //! the attempt over once its start is durable, and gives the place back by dropping it. So slots in use are places
 //! held, by construction.
+//!
+//! Slots are handed on. Who finds none queues up, and a slot that becomes free goes to the foremost whom its worker
+//! suits, before anybody else sees it. A driver that frees a slot may use it again as long as nobody is before it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod queue;
+
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flow::wire::{Assignment, Ending};
 use tokio::sync::{mpsc, oneshot, watch};
+
+use queue::{Queue, Want};
 
 /// What a worker offers beside its slots, and what a task asks for: `zone = "a"`.
 pub type Labels = BTreeMap<String, String>;
@@ -22,8 +29,10 @@ struct State {
     workers: BTreeMap<String, Worker>,
     /// Each run's driver.
     drivers: HashMap<String, mpsc::UnboundedSender<Message>>,
-    /// Runs that found no room and are to be told when there is some.
-    hungry: BTreeSet<String>,
+    /// Runs that found no room.
+    queue: Queue,
+    /// Slots that were handed to runs that waited and have not taken them yet: the names and ids of workers.
+    handed: HashMap<String, Vec<(String, u64)>>,
     /// Whether workers go home with the last driver.
     one_run: bool,
     /// How many workers have come so far.
@@ -146,7 +155,7 @@ impl Hall {
         let id = state.joined;
         if !state.closed {
             state.workers.insert(worker.to_owned(), Worker { id, slots, labels, busy: 0, offers: sender });
-            state.wake_hungry();
+            state.hand_on(worker);
         }
         Slots { hall: self.clone(), worker: worker.to_owned(), id, offers: tokio::sync::Mutex::new(offers) }
     }
@@ -183,15 +192,50 @@ impl Worker {
         let Some(labels) = &self.labels else { return true };
         requires.iter().all(|(label, value)| labels.get(label) == Some(value))
     }
+
+    fn suits(&self, want: &Want) -> bool {
+        matches!(want, Want::Slot(requires) if self.has(requires))
+    }
 }
 
 impl State {
-    fn wake_hungry(&mut self) {
-        for run_id in std::mem::take(&mut self.hungry) {
-            if let Some(driver) = self.drivers.get(&run_id) {
+    /// Hands free slots of a worker to those who wait for them.
+    fn hand_on(&mut self, name: &str) {
+        let State { workers, drivers, queue, handed, .. } = self;
+        let Some(worker) = workers.get_mut(name) else { return };
+        while worker.free() > 0 {
+            let Some(run_id) = queue.pop(|want| worker.suits(want)) else { return };
+            if let Some(driver) = drivers.get(&run_id) {
+                worker.busy += 1;
+                handed.entry(run_id).or_default().push((name.to_owned(), worker.id));
                 let _left = driver.send(Message::Room);
             }
         }
+    }
+
+    /// A slot of a worker that may have left meanwhile is free.
+    fn free(&mut self, name: &str, id: u64) {
+        if let Some(worker) = self.workers.get_mut(name).filter(|worker| worker.id == id) {
+            worker.busy = worker.busy.saturating_sub(1);
+            self.hand_on(name);
+        }
+    }
+
+    /// Finds a slot: one that was handed to the run, or else one of the worker with most room.
+    fn find(&mut self, run_id: &str, requires: &Labels) -> Option<(String, u64)> {
+        if let Some(handed) = self.handed.get_mut(run_id) {
+            let workers = &self.workers;
+            let fits = |(name, id): &(String, u64)| {
+                workers.get(name).is_some_and(|worker| worker.id == *id && worker.slots > 0 && worker.has(requires))
+            };
+            if let Some(index) = handed.iter().position(fits) {
+                return Some(handed.swap_remove(index));
+            }
+        }
+        let found = self.workers.iter_mut().filter(|(_, worker)| worker.free() > 0 && worker.has(requires));
+        let (name, worker) = found.max_by_key(|(_, worker)| worker.free())?;
+        worker.busy += 1;
+        Some((name.clone(), worker.id))
     }
 
     fn lose(&mut self, worker: &str, reason: &str) {
@@ -207,35 +251,56 @@ impl State {
 }
 
 impl Desk {
-    /// How many attempts could start now.
-    pub(crate) fn room(&self) -> usize {
-        self.hall.state().workers.values().map(Worker::free).sum()
-    }
-
-    /// Holds a slot of a worker that has everything that is required, the one with most room. `None`: the driver will
-    /// be told when there is room.
-    pub(crate) fn take(&self, requires: &Labels) -> Option<Place> {
+    /// Holds a slot of a worker that has everything that is required. `None`: the driver will be told when it gets one,
+    /// which is the sooner the higher the priority is and the longer it waits.
+    pub(crate) fn take(&self, requires: &Labels, priority: i32) -> Option<Place> {
         let mut state = self.hall.state();
-        let found = state.workers.iter_mut().filter(|(_, worker)| worker.free() > 0 && worker.has(requires));
-        let Some((name, worker)) = found.max_by_key(|(_, worker)| worker.free()) else {
-            state.hungry.insert(self.run_id.clone());
+        let want = Want::Slot(requires.clone());
+        let Some((worker, id)) = state.find(&self.run_id, requires) else {
+            state.queue.wait(&self.run_id, want, priority);
             return None;
         };
-        worker.busy += 1;
-        let place = Place { hall: self.hall.clone(), worker: name.clone(), id: worker.id };
+        state.queue.served(&self.run_id, &want);
         state.held.send_modify(|held| *held += 1);
-        Some(place)
+        Some(Place { hall: self.hall.clone(), worker, id })
     }
 
-    /// Whether a place that is held already has everything that is required.
-    pub(crate) fn suits(&self, place: &Place, requires: &Labels) -> bool {
-        let state = self.hall.state();
-        state.workers.get(&place.worker).is_some_and(|worker| worker.id == place.id && worker.has(requires))
+    /// Whether the run may use a slot again that it holds: it has everything that is required, and nobody who waits
+    /// for such a one comes first.
+    pub(crate) fn keeps(&self, place: &Place, requires: &Labels, priority: i32) -> bool {
+        let mut state = self.hall.state();
+        let Some(worker) = state.workers.get(&place.worker).filter(|worker| worker.id == place.id) else {
+            return false;
+        };
+        let want = Want::Slot(requires.clone());
+        let behind = state.queue.is_behind(&self.run_id, &want, priority, |other| worker.suits(other));
+        if behind || worker.slots == 0 || !worker.has(requires) {
+            return false;
+        }
+        state.queue.served(&self.run_id, &want);
+        true
     }
 
-    /// Asks to be told when there is room.
-    pub(crate) fn wait_for_room(&self) {
-        self.hall.state().hungry.insert(self.run_id.clone());
+    /// Gives back what the run was handed and has no use for any more.
+    pub(crate) fn settle(&self) {
+        let mut state = self.hall.state();
+        for (worker, id) in state.handed.remove(&self.run_id).unwrap_or_default() {
+            state.free(&worker, id);
+        }
+    }
+
+    /// Asks to be told when somebody in this process gives back a slot of the pool.
+    pub(crate) fn wait_for_pool(&self, pool: &str, priority: i32) {
+        self.hall.state().queue.wait(&self.run_id, Want::Pool(pool.to_owned()), priority);
+    }
+
+    /// Tells whoever waits longest for the pool that it has a free slot.
+    pub(crate) fn free_pool(&self, pool: &str) {
+        let mut state = self.hall.state();
+        let next = state.queue.pop(|want| matches!(want, Want::Pool(wanted) if wanted == pool));
+        if let Some(driver) = next.and_then(|run_id| state.drivers.get(&run_id)) {
+            let _left = driver.send(Message::Room);
+        }
     }
 }
 
@@ -243,6 +308,10 @@ impl Drop for Desk {
     fn drop(&mut self) {
         let mut state = self.hall.state();
         state.drivers.remove(&self.run_id);
+        state.queue.forget(&self.run_id);
+        for (worker, id) in state.handed.remove(&self.run_id).unwrap_or_default() {
+            state.free(&worker, id);
+        }
         if state.one_run {
             state.workers.clear();
         }
@@ -263,10 +332,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut state = self.hall.state();
         state.held.send_modify(|held| *held -= 1);
-        if let Some(worker) = state.workers.get_mut(&self.worker).filter(|worker| worker.id == self.id) {
-            worker.busy = worker.busy.saturating_sub(1);
-            state.wake_hungry();
-        }
+        state.free(&self.worker, self.id);
     }
 }
 
@@ -311,56 +377,4 @@ impl Drop for Slots {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn labels(pairs: &[(&str, &str)]) -> Labels {
-        pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
-    }
-
-    #[test]
-    fn slots_in_use_are_places_held() {
-        let hall = Hall::default();
-        let desk = hall.drive("r");
-        let _a = hall.join("a", 1, Some(labels(&[("zone", "a")])));
-        let _b = hall.join("b", 2, Some(Labels::new()));
-        assert_eq!(desk.room(), 3);
-        let held: Vec<Place> = std::iter::from_fn(|| desk.take(&Labels::new())).collect();
-        assert_eq!((held.len(), desk.room()), (3, 0));
-        drop(held);
-        assert_eq!(desk.room(), 3);
-        let place = desk.take(&labels(&[("zone", "a")])).expect("worker a has it");
-        assert!(place.worker == "a" && desk.take(&labels(&[("zone", "a")])).is_none());
-        assert!(desk.take(&labels(&[("zone", "b")])).is_none());
-    }
-
-    #[test]
-    fn who_found_no_room_is_told_when_there_is_some() {
-        let hall = Hall::default();
-        let mut desk = hall.drive("r");
-        let worker = hall.join("a", 1, None);
-        let place = desk.take(&Labels::new()).expect("room");
-        assert!(desk.take(&Labels::new()).is_none() && desk.mail.try_recv().is_err());
-        drop(place);
-        assert!(matches!(desk.mail.try_recv(), Ok(Message::Room)));
-        drop(worker);
-        assert!(matches!(desk.mail.try_recv(), Ok(Message::WorkerLost { .. })));
-        assert!(desk.take(&Labels::new()).is_none());
-        let _other = hall.join("b", 1, None);
-        assert!(matches!(desk.mail.try_recv(), Ok(Message::Room)));
-    }
-
-    #[test]
-    fn a_worker_that_comes_again_owes_nothing_of_before() {
-        let hall = Hall::default();
-        let mut desk = hall.drive("r");
-        let before = hall.join("a", 1, None);
-        let old = desk.take(&Labels::new()).expect("room");
-        let _again = hall.join("a", 1, None);
-        let Ok(Message::WorkerLost { id, .. }) = desk.mail.try_recv() else { panic!("the old one is lost") };
-        let new = desk.take(&Labels::new()).expect("the new one has its slot");
-        assert!(old.id == id && new.id != id && !desk.suits(&old, &Labels::new()));
-        drop((old, before));
-        assert_eq!(desk.room(), 0, "what the old one gives back is not the new one's");
-    }
-}
+mod tests;

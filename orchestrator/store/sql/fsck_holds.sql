@@ -1,0 +1,1 @@
+select pool, task from holds where run_id = $1

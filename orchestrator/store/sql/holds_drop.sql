@@ -1,0 +1,1 @@
+delete from holds where run_id = $1

@@ -1,0 +1,1 @@
+delete from waits where run_id = $1
