@@ -7,6 +7,7 @@ use reqwest::header::{CONTENT_TYPE, LOCATION, SERVER};
 use reqwest::{RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::time::sleep;
 use url::Url;
 use worker::Access;
 
@@ -15,6 +16,8 @@ use crate::exit::Exit;
 
 /// How long an answer may take: a flow is compiled and its sources are read before a run is made.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// How long a server that was lost is left alone.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// The tie to a server. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -67,16 +70,23 @@ impl Client {
         self.read(response).await
     }
 
-    /// As [`Client::post`], so that asking again makes no second one.
+    /// As [`Client::post`], and once more if the answer was lost: the key keeps it from being done twice.
     pub async fn post_once<A: DeserializeOwned>(
         &self,
         path: &[&str],
         key: &str,
         body: &impl Serialize,
     ) -> Result<A, Error> {
-        let request = self.http.post(self.url(path)).timeout(PATIENCE).header("idempotency-key", key).json(body);
-        let response = self.send(request).await?;
-        self.read(response).await
+        let ask = || self.http.post(self.url(path)).timeout(PATIENCE).header("idempotency-key", key).json(body).send();
+        let asked = match ask().await {
+            // It may have been made all the same: asking again tells.
+            Err(error) if !error.is_connect() => {
+                sleep(PAUSE).await;
+                ask().await
+            }
+            asked => asked,
+        };
+        self.read(self.answered(asked).await?).await
     }
 
     /// Opens a stream of events. `None`: there are no more.
@@ -95,7 +105,11 @@ impl Client {
 
     /// The answer, if it is none of a problem.
     async fn send(&self, request: RequestBuilder) -> Result<Response, Error> {
-        let response = request.send().await.map_err(|error| self.away(&error))?;
+        self.answered(request.send().await).await
+    }
+
+    async fn answered(&self, asked: reqwest::Result<Response>) -> Result<Response, Error> {
+        let response = asked.map_err(|error| self.away(&error))?;
         match response.status() {
             status if status.is_success() => Ok(response),
             status if status.is_redirection() => Err(self.elsewhere(&response)),

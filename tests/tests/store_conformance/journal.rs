@@ -160,6 +160,8 @@ async fn runs_are_listed_newest_first(world: World) {
     let ids = |heads: Vec<store::Head>| heads.into_iter().map(|head| head.run_id).collect::<Vec<_>>();
     assert_eq!(ids(store.runs(None, None, 10).await.unwrap()), ["r2", "r3", "r1"]);
     assert_eq!(ids(store.runs(Some("f"), None, 2).await.unwrap()), ["r2", "r3"]);
+    let last = store.runs(None, None, 2).await.unwrap().pop().unwrap();
+    assert_eq!(ids(store.runs_before((last.created_at, "r3"), None, None, 10).await.unwrap()), ["r1"]);
     assert_eq!(ids(store.runs(None, Some(RunState::Running), 10).await.unwrap()), ["r3"]);
     assert_eq!(ids(store.runs(Some("g"), None, 10).await.unwrap()), [""; 0]);
 }
