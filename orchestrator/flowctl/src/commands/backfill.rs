@@ -83,7 +83,7 @@ struct Shared {
 /// Where the runs of a backfill are made.
 enum Maker {
     Here(Box<Shared>),
-    There(there::Asked),
+    There(Box<there::Asked>),
 }
 
 impl Maker {

@@ -35,7 +35,7 @@ pub async fn run(args: &Args, cx: &Context, client: Client) -> Result<Exit, Erro
     }
     print::note(&told(&undone, &new.flow));
     let stop = interrupt::listen_to_stop()?;
-    let maker = Arc::new(Maker::There(Asked { client, new, stop }));
+    let maker = Arc::new(Maker::There(Box::new(Asked { client, new, stop })));
     go(maker, &undone, usize::from(args.parallel), cx.json()).await
 }
 
