@@ -15,7 +15,7 @@ test filter='all()':
 store:
     tests/with-postgres cargo nextest run -p tests --test store_conformance
 
-# Rounds of faults against servers and workers: `just chaos 100`. Needs a release build.
+# Rounds of faults against servers and workers: `just chaos 100`, `just chaos 100 --postgres`. Needs a release build.
 chaos rounds='10' *args='':
     python3 tests/chaos/run.py --rounds {{ rounds }} {{ args }}
 

@@ -8,32 +8,38 @@ use tokio::time::Instant;
 
 /// A wall clock that never goes back. When the machine's clock is set back, time goes on from where it was;
 /// when it jumps ahead, as after a suspend, this one follows.
-#[derive(Debug)]
 pub struct Clock {
     anchor: Mutex<(Instant, Time)>,
-    follows_wall: bool,
+    /// What the wall clock shows.
+    wall: Box<dyn Fn() -> Time + Send + Sync>,
 }
 
 impl Clock {
     /// The machine's clock.
     pub fn system() -> Self {
-        Clock { anchor: Mutex::new((Instant::now(), wall_ms())), follows_wall: true }
+        Clock::following(wall_ms)
+    }
+
+    /// A clock that follows `wall`, which shows milliseconds since the epoch.
+    pub fn following(wall: impl Fn() -> Time + Send + Sync + 'static) -> Self {
+        Clock { anchor: Mutex::new((Instant::now(), wall())), wall: Box::new(wall) }
     }
 
     /// A clock that shows `start` now and goes as tokio's does, which tests may pause.
     pub fn starting_at(start: Time) -> Self {
-        Clock { anchor: Mutex::new((Instant::now(), start)), follows_wall: false }
+        let begin = Instant::now();
+        Clock::following(move || start.saturating_add(millis(begin.elapsed())))
     }
 
     /// Milliseconds since the epoch.
     pub fn now(&self) -> Time {
         let mut anchor = self.anchor.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let steady = anchor.1.saturating_add(millis(anchor.0.elapsed()));
-        let wall = if self.follows_wall { wall_ms() } else { steady };
+        let wall = (self.wall)();
         if wall > steady {
             *anchor = (Instant::now(), wall);
         }
-        wall.max(steady)
+        if planted!(TimeGoesBack) { wall } else { wall.max(steady) }
     }
 
     /// Waits until it is `time`.

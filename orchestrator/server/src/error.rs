@@ -13,6 +13,8 @@ pub enum Error {
     Exists { run_id: String },
     /// Nobody is left to run anything.
     WorkersGone { run_id: String },
+    /// A part of a service ended, which never happens unless something is broken.
+    PartDied { part: &'static str, why: String },
 }
 
 impl Error {
@@ -22,6 +24,9 @@ impl Error {
             Error::Store(error) => error.hint.clone(),
             Error::LeaseLost { run_id } | Error::Exists { run_id } => Some(format!("see `flowctl show {run_id}`")),
             Error::WorkersGone { run_id } => Some(format!("run `flowctl retry {run_id}`")),
+            Error::PartDied { .. } => {
+                Some("this is a bug of ours; start the service again, it loses nothing".to_owned())
+            }
         }
     }
 }
@@ -39,6 +44,7 @@ impl fmt::Display for Error {
             Error::LeaseLost { run_id } => write!(f, "go on with run {run_id}: this process was silent for too long"),
             Error::Exists { run_id } => write!(f, "make the run: {run_id} is for the same logical time"),
             Error::WorkersGone { run_id } => write!(f, "go on with run {run_id}: its workers have ended"),
+            Error::PartDied { part, why } => write!(f, "go on serving: {part}: {why}"),
         }
     }
 }

@@ -1,10 +1,11 @@
-//! What the driver needs of a store.
+//! What drivers and services need of a store.
 
 use std::collections::{BTreeMap, HashMap};
 
 use async_trait::async_trait;
+use flow::Time;
 use flow::run::{Record, Run};
-use store::{Created, Store};
+use store::{Created, Head, Loaded, Scheduled, Store};
 
 /// The verbs of [`Store`] that a driver uses, so that tests can put something less kind in its place.
 #[async_trait]
@@ -59,5 +60,89 @@ impl Journal for Store {
 
     async fn wait_for(&self, run_id: &str, wanted: &BTreeMap<String, i32>) -> Result<(), store::Error> {
         Store::wait_for(self, run_id, wanted).await
+    }
+}
+
+/// The verbs of [`Store`] that a service uses beside those of its drivers.
+#[async_trait]
+pub(crate) trait Ledger: Journal + 'static {
+    /// See [`Store::load`].
+    async fn load(&self, run_id: &str) -> Result<Loaded, store::Error>;
+
+    /// See [`Store::takeable`].
+    async fn takeable(&self, limit: u64) -> Result<Vec<Head>, store::Error>;
+
+    /// See [`Store::acquire`].
+    async fn acquire(&self, run_id: &str, holder: &str, lease_ms: u64) -> Result<bool, store::Error>;
+
+    /// See [`Store::release`].
+    async fn release(&self, run_id: &str, holder: &str) -> Result<(), store::Error>;
+
+    /// See [`Store::durations`].
+    async fn durations(&self, flow: &str) -> Result<HashMap<String, Time>, store::Error>;
+
+    /// See [`Store::schedule`].
+    async fn schedule(&self, flow: &str) -> Result<Option<Scheduled>, store::Error>;
+
+    /// See [`Store::begin_schedule`].
+    async fn begin_schedule(&self, flow: &str, handled: Time) -> Result<(), store::Error>;
+
+    /// See [`Store::advance_schedule`].
+    async fn advance_schedule(&self, flow: &str, from: Time, to: Time) -> Result<bool, store::Error>;
+
+    /// See [`Store::schedule_is_busy`].
+    async fn schedule_is_busy(&self, flow: &str) -> Result<bool, store::Error>;
+
+    /// See [`Store::serve`].
+    async fn serve(&self, server: &str, lease_ms: u64) -> Result<(), store::Error>;
+
+    /// See [`Store::leave`].
+    async fn leave(&self, server: &str) -> Result<(), store::Error>;
+}
+
+#[async_trait]
+impl Ledger for Store {
+    async fn load(&self, run_id: &str) -> Result<Loaded, store::Error> {
+        Store::load(self, run_id).await
+    }
+
+    async fn takeable(&self, limit: u64) -> Result<Vec<Head>, store::Error> {
+        Store::takeable(self, limit).await
+    }
+
+    async fn acquire(&self, run_id: &str, holder: &str, lease_ms: u64) -> Result<bool, store::Error> {
+        Store::acquire(self, run_id, holder, lease_ms).await
+    }
+
+    async fn release(&self, run_id: &str, holder: &str) -> Result<(), store::Error> {
+        Store::release(self, run_id, holder).await
+    }
+
+    async fn durations(&self, flow: &str) -> Result<HashMap<String, Time>, store::Error> {
+        Store::durations(self, flow).await
+    }
+
+    async fn schedule(&self, flow: &str) -> Result<Option<Scheduled>, store::Error> {
+        Store::schedule(self, flow).await
+    }
+
+    async fn begin_schedule(&self, flow: &str, handled: Time) -> Result<(), store::Error> {
+        Store::begin_schedule(self, flow, handled).await
+    }
+
+    async fn advance_schedule(&self, flow: &str, from: Time, to: Time) -> Result<bool, store::Error> {
+        Store::advance_schedule(self, flow, from, to).await
+    }
+
+    async fn schedule_is_busy(&self, flow: &str) -> Result<bool, store::Error> {
+        Store::schedule_is_busy(self, flow).await
+    }
+
+    async fn serve(&self, server: &str, lease_ms: u64) -> Result<(), store::Error> {
+        Store::serve(self, server, lease_ms).await
+    }
+
+    async fn leave(&self, server: &str) -> Result<(), store::Error> {
+        Store::leave(self, server).await
     }
 }

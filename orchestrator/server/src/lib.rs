@@ -3,6 +3,22 @@
 //! The driver owns the pure [`flow::run::Run`] and a [`Journal`]. Every turn it makes facts of what it heard
 //! and of what the core proposes, records them in one append, and only then lets anything outside know.
 
+/// Whether a bug is planted here. Costs nothing outside the tests of this crate: there are none.
+#[cfg(test)]
+macro_rules! planted {
+    ($bug:ident) => {
+        $crate::sim::planted($crate::sim::Bug::$bug)
+    };
+}
+#[cfg(not(test))]
+macro_rules! planted {
+    ($bug:ident) => {
+        $crate::PLANTED
+    };
+}
+#[cfg(not(test))]
+const PLANTED: bool = false;
+
 pub mod abandoned;
 mod api;
 pub mod clock;
@@ -15,6 +31,8 @@ mod journal;
 pub mod look;
 mod remotes;
 pub mod service;
+#[cfg(test)]
+mod sim;
 mod tls;
 
 pub use api::document;

@@ -1,6 +1,6 @@
 //! Workers on other machines: who is there, what each was given, and who has been silent for too long.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ const LOOK: Duration = Duration::from_millis(500);
 /// The workers of a server that are not in its process.
 pub(crate) struct Remotes {
     hall: Hall,
-    workers: Mutex<HashMap<String, Arc<Remote>>>,
+    workers: Mutex<BTreeMap<String, Arc<Remote>>>,
 }
 
 struct Remote {
@@ -31,7 +31,7 @@ struct Remote {
 struct State {
     seen: Instant,
     /// What it was given and has not reported, and when.
-    given: HashMap<AttemptId, Given>,
+    given: BTreeMap<AttemptId, Given>,
 }
 
 struct Given {
@@ -54,7 +54,7 @@ impl Remotes {
         Remotes { hall, workers: Mutex::default() }
     }
 
-    fn workers(&self) -> MutexGuard<'_, HashMap<String, Arc<Remote>>> {
+    fn workers(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Remote>>> {
         self.workers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -67,7 +67,7 @@ impl Remotes {
     pub fn register(&self, registration: &Registration) {
         let Registration { worker, slots, labels, .. } = registration;
         let slots = self.hall.join(worker, *slots, Some(labels.clone()));
-        let state = Mutex::new(State { seen: Instant::now(), given: HashMap::new() });
+        let state = Mutex::new(State { seen: Instant::now(), given: BTreeMap::new() });
         self.workers().insert(worker.clone(), Arc::new(Remote { slots, state }));
         tracing::info!("worker {worker} has come with {} slots", registration.slots);
     }
@@ -75,16 +75,8 @@ impl Remotes {
     /// Work for a worker, which may take a while to come.
     pub async fn claim(&self, worker: &str, wait: Duration) -> Result<Option<Handout>, Unknown> {
         let remote = self.find(worker)?;
-        // Whoever waits is there.
-        let waiting = async {
-            loop {
-                match timeout(LEASE / 4, remote.slots.claim()).await {
-                    Ok(offer) => return offer,
-                    Err(_) => remote.state().seen = Instant::now(),
-                }
-            }
-        };
-        let offer = match timeout(wait, waiting).await {
+        // That its question still waits here does not say that it lives: only a beat does.
+        let offer = match timeout(wait, remote.slots.claim()).await {
             Ok(Some(offer)) => offer,
             Err(_) => return Ok(None),
             Ok(None) => {
@@ -108,7 +100,9 @@ impl Remotes {
             remote.slots.retire();
         }
         let mut state = remote.state();
-        let unheard = |id: &AttemptId, given: &Given| given.at.elapsed() > LEASE / 2 && !beat.attempts.contains(id);
+        let unheard = |id: &AttemptId, given: &Given| {
+            given.at.elapsed() > LEASE / 2 && !beat.attempts.contains(id) && !planted!(LostHandoutKept)
+        };
         let lost: Vec<AttemptId> =
             state.given.iter().filter(|(id, given)| unheard(id, given)).map(|(id, _)| id.clone()).collect();
         for id in lost {
@@ -117,7 +111,7 @@ impl Remotes {
             self.hall.lose_attempt(&id.run_id, &id.task, id.attempt, &reason);
         }
         // A driver that is gone will hear no report.
-        let over = |given: &Given| *given.stop.borrow() || given.stop.has_changed().is_err();
+        let over = |given: &Given| !planted!(StopsNobody) && *given.stop.borrow() || given.stop.has_changed().is_err();
         let stop = |id: &&AttemptId| state.given.get(id).is_none_or(over);
         Ok(Orders { stop: beat.attempts.iter().filter(stop).cloned().collect() })
     }
@@ -131,7 +125,9 @@ impl Remotes {
     }
 
     pub fn leave(&self, worker: &str) {
-        if self.workers().remove(worker).is_some() {
+        let left = self.workers().remove(worker);
+        if let Some(left) = left.filter(|_| !planted!(GoodbyeIgnored)) {
+            left.slots.leave("it went away");
             tracing::info!("worker {worker} has gone");
         }
     }
@@ -140,14 +136,16 @@ impl Remotes {
     pub async fn keep_watch(&self) {
         loop {
             tokio::time::sleep(LOOK).await;
-            let silent = |remote: &Remote| remote.state().seen.elapsed() > LEASE;
+            let silent = |remote: &Remote| remote.state().seen.elapsed() > LEASE && !planted!(SilenceBorne);
             let lost: Vec<String> = {
                 let workers = self.workers();
                 workers.iter().filter(|(_, remote)| silent(remote)).map(|(name, _)| name.clone()).collect()
             };
             for worker in lost {
                 tracing::warn!("worker {worker} has been silent for {} s: what it did is given up", LEASE.as_secs());
-                self.workers().remove(&worker);
+                if let Some(silent) = self.workers().remove(&worker) {
+                    silent.slots.leave("it was silent for too long");
+                }
             }
         }
     }

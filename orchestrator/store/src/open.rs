@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions as _, Connection as _};
+use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 
 use crate::db::Db;
 use crate::error::{Error, Kind};
@@ -47,12 +47,23 @@ fn sqlite(path: &Path) -> Result<Db, Error> {
             .idle_timeout(None)
             .max_lifetime(None)
             .test_before_acquire(false)
+            .before_acquire(|connection, _| Box::pin(is_free(connection)))
     };
     Ok(Db::Sqlite {
         writer: pool().max_connections(1).connect_lazy_with(options.clone()),
         readers: pool().max_connections(4).connect_lazy_with(options),
         place,
     })
+}
+
+/// Whether a connection can begin a transaction. A write that a full disk broke off is rolled back by SQLite itself, and
+/// sqlx, whose own rollback then fails, believes for ever that it goes on: such a connection is closed.
+async fn is_free(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    if connection.is_in_transaction() {
+        // A rollback may still be on its way; this comes after it.
+        connection.ping().await?;
+    }
+    Ok(!connection.is_in_transaction())
 }
 
 fn make_parent(path: &Path) -> Result<(), Error> {

@@ -37,6 +37,8 @@ pub struct NewRun<'a> {
     pub lease: Option<(&'a str, u64)>,
     /// What the client that asks for the run calls it: asking again makes no second one.
     pub key: Option<&'a str>,
+    /// The move of the flow's schedule that makes the run, from the time decided last to its own.
+    pub turn: Option<(Time, Time)>,
 }
 
 /// Whether a run was made.
@@ -81,6 +83,10 @@ impl Store {
     /// Makes durable, in one transaction: the run, its plan and the plan's lineage (each once per
     /// plan), its first events with what follows from them, and its driver's lease. `run` is the
     /// state with the records applied.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Conflict`] if somebody else has moved the schedule meanwhile; nothing was written.
     pub async fn create(&self, new: &NewRun<'_>, run: &Run, records: Vec<Record>) -> Result<Created, Error> {
         let mut tx = self.db.begin().await?;
         if let Some(key) = new.key
@@ -94,6 +100,13 @@ impl Store {
         if insert_run(&mut tx, new, run, &hash, records.len() as u64).await? == 0 {
             drop(tx);
             return self.existing(run).await;
+        }
+        if let Some((from, to)) = new.turn {
+            let args = [run.plan().flow.as_str().into(), from.into(), to.into()];
+            if tx.execute(include_str!("../sql/schedule_advance.sql"), &args).await? == 0 {
+                let message = format!("make a run of `{}`: another server decides its times", run.plan().flow);
+                return Err(Error::new(Kind::Conflict, message));
+            }
         }
         let records = append::write(&mut tx, &self.pools, run, records).await?;
         if let Some((holder, lease_ms)) = new.lease {

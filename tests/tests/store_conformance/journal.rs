@@ -13,6 +13,7 @@ crate::on_both!(
     tokens_only_grow,
     a_retry_in_one_batch_gets_a_token_of_its_own,
     a_scheduled_run_is_made_once,
+    of_two_servers_one_makes_the_run_of_a_time,
     a_run_is_found_by_the_beginning_of_its_id,
     runs_are_listed_newest_first,
     a_cancel_lands_in_the_tail,
@@ -130,6 +131,23 @@ async fn a_scheduled_run_is_made_once(world: World) {
     assert_eq!(store.runs(None, None, 10).await.unwrap().len(), 1);
     let by_hand = store.create(&new_run(&pins), &again.run, batch).await.unwrap();
     assert!(matches!(by_hand, Created::New(_)), "only scheduled runs are unique by logical time");
+}
+
+async fn of_two_servers_one_makes_the_run_of_a_time(world: World) {
+    let store = world.open().await;
+    let (pins, mut plan) = (Pins::default(), plan());
+    store.begin_schedule(&plan.flow, 10).await.unwrap();
+    let mut make = async |id: &str, time: u64| {
+        plan.logical_time = Some(time);
+        let mut driver = Driver::new(&plan, id);
+        let batch = driver.fact(Event::RunCreated).batch();
+        let new = NewRun { origin: Origin::Schedule, turn: Some((10, time)), ..new_run(&pins) };
+        store.create(&new, &driver.run, batch).await
+    };
+    assert!(matches!(make("r1", 20).await, Ok(Created::New(_))));
+    assert_eq!(make("r2", 30).await.unwrap_err().kind, Kind::Conflict, "it has not seen the first one's decision");
+    assert_eq!(store.schedule(&plan.flow).await.unwrap().map(|it| it.handled), Some(20));
+    assert_eq!(store.runs(None, None, 10).await.unwrap().len(), 1);
 }
 
 async fn a_run_is_found_by_the_beginning_of_its_id(world: World) {

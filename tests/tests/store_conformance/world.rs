@@ -134,7 +134,16 @@ impl Driver {
 }
 
 pub fn new_run(pins: &Pins) -> NewRun<'_> {
-    NewRun { pins, created_at: 1_000, origin: Origin::Run, force: false, retry_of: None, lease: None, key: None }
+    NewRun {
+        pins,
+        created_at: 1_000,
+        origin: Origin::Run,
+        force: false,
+        retry_of: None,
+        lease: None,
+        key: None,
+        turn: None,
+    }
 }
 
 pub fn started(task: &str, attempt: u32) -> Event {

@@ -45,7 +45,7 @@ pub(super) fn beginning(adopted: Vec<(String, Outcome)>) -> VecDeque<Event> {
 /// before are gone with it.
 pub(super) fn next_facts(run: &Run, records: &[Record]) -> VecDeque<Fact> {
     let mut facts = VecDeque::new();
-    for (id, attempt) in run.running() {
+    for (id, attempt) in run.running().filter(|_| !planted!(TakeoverForgetsAttempts)) {
         let name = &run.plan().tasks[id].name;
         let worker = records.iter().rev().find_map(|record| match &record.event {
             Event::TaskStarted { task, attempt: started, worker, .. } if task == name && *started == attempt => {
@@ -68,7 +68,8 @@ impl Driver<'_> {
         }
         for index in 0..self.inbox.len().min(BATCH_MAX) {
             let event = self.inbox[index].event(&self.run);
-            let receipt = if self.push(&mut batch, event) { Receipt::Recorded } else { Receipt::Stale };
+            let followed = self.push(&mut batch, event) || planted!(StaleTakenForRecorded);
+            let receipt = if followed { Receipt::Recorded } else { Receipt::Stale };
             batch.heard.push(receipt);
         }
         while batch.records.len() < BATCH_MAX && self.propose(&mut batch) {}
@@ -100,7 +101,12 @@ impl Driver<'_> {
             record.event.task().filter(|_| !matches!(record.event, Event::TaskStarted { .. }))
             && let Some(id) = self.run.plan().task_id(task)
         {
-            batch.freed.extend(self.places.remove(&(id, attempt)));
+            let freed = self.places.remove(&(id, attempt));
+            if planted!(PlaceKept) {
+                std::mem::forget(freed);
+            } else {
+                batch.freed.extend(freed);
+            }
             if attempt > 0 {
                 self.rooms.give(self.run.plan(), id);
             }

@@ -6,7 +6,7 @@ mod places;
 mod rooms;
 mod turn;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use flow::Time;
@@ -120,9 +120,9 @@ struct Driver<'a> {
     /// What was heard and is not durable yet, oldest first.
     inbox: VecDeque<batch::Fact>,
     /// The means to stop each attempt that was handed out.
-    held: HashMap<(TaskId, u32), watch::Sender<bool>>,
+    held: BTreeMap<(TaskId, u32), watch::Sender<bool>>,
     /// The slots in which attempts run.
-    places: HashMap<(TaskId, u32), Place>,
+    places: BTreeMap<(TaskId, u32), Place>,
     /// The slots of pools that there may be for them.
     rooms: rooms::Rooms,
     asked_to_stop: bool,
@@ -142,8 +142,8 @@ impl<'a> Driver<'a> {
             run,
             seq: 0,
             inbox: VecDeque::new(),
-            held: HashMap::new(),
-            places: HashMap::new(),
+            held: BTreeMap::new(),
+            places: BTreeMap::new(),
             rooms: rooms::Rooms::default(),
             asked_to_stop: false,
             tail_at: now + TAIL_MS,

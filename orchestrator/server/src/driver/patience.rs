@@ -27,8 +27,10 @@ impl Patience<'_> {
     /// The error itself, when waiting does not help or has taken long enough.
     pub async fn bear(&mut self, error: Error) -> Result<(), Error> {
         match &error {
+            Error::Store(_) if planted!(NoPatience) => Err(error),
             Error::Store(away)
-                if matches!(away.kind, Kind::Unreachable | Kind::Busy) && self.clock.now() < self.until =>
+                if matches!(away.kind, Kind::Unreachable | Kind::Busy | Kind::Unknown)
+                    && self.clock.now() < self.until =>
             {
                 tracing::warn!(%error, "the store is away; trying again");
                 tokio::time::sleep(PAUSE).await;
@@ -108,6 +110,7 @@ impl Driver<'_> {
             force: self.force,
             retry_of: creation.retry_of.as_deref(),
             key: None,
+            turn: None,
             lease: (!self.run.state().is_terminal()).then_some((self.seat.holder, self.seat.lease_ms)),
         };
         match self.seat.journal.create(&new, &self.run, records).await? {

@@ -51,9 +51,16 @@ impl Driver<'_> {
     /// journal tells how things are, and what was heard is looked at again.
     async fn record(&mut self, mut batch: Batch) -> Result<(), Error> {
         self.places.extend(std::mem::take(&mut batch.taken));
+        if planted!(HandsOutBeforeDurable) {
+            self.recorded(&batch.records);
+        }
         if !batch.records.is_empty() {
             match self.append(&batch.records).await {
                 Ok(records) => self.recorded(&records),
+                Err(Error::Store(error)) if error.kind == Kind::Unknown && planted!(UnknownTakenForDone) => {
+                    self.recorded(&batch.records);
+                }
+                Err(error) if planted!(ConflictEndsDriver) => return Err(error),
                 Err(Error::Store(error)) if matches!(error.kind, Kind::Conflict | Kind::Unknown | Kind::NoRoom) => {
                     if error.kind == Kind::NoRoom {
                         self.refused();
@@ -69,15 +76,16 @@ impl Driver<'_> {
     }
 
     async fn append(&self, records: &[Record]) -> Result<Vec<Record>, Error> {
+        let holder = if planted!(Unfenced) { "" } else { self.seat.holder };
         let mut patience = self.patience();
         loop {
             let answer = match self.seq {
                 0 => self.create(records.to_vec()).await,
-                _ => {
-                    self.seat.journal.append(self.seat.holder, &self.run, records.to_vec()).await.map_err(Error::Store)
-                }
+                _ => self.seat.journal.append(holder, &self.run, records.to_vec()).await.map_err(Error::Store),
             };
             match answer {
+                // To do it again would not tell what became of it.
+                Err(Error::Store(error)) if error.kind == Kind::Unknown => return Err(error.into()),
                 Err(error) => patience.bear(error).await?,
                 Ok(records) => return Ok(records),
             }
@@ -158,12 +166,12 @@ impl Driver<'_> {
         let now = self.seat.clock.now();
         let mut news = false;
         if now >= self.tail_at {
-            news = self.read_on().await?;
+            news = !planted!(TailUnread) && self.read_on().await?;
             self.tail_at = now + TAIL_MS;
         }
         if now >= self.renew_at {
             self.renew_at = now + self.seat.lease_ms / 3;
-            if !self.renew().await? {
+            if !planted!(LeaseNotRenewed) && !self.renew().await? {
                 news |= self.read_on().await?;
                 if !self.run.state().is_terminal() {
                     return Err(Error::LeaseLost { run_id: self.run.id().to_owned() });
@@ -183,12 +191,18 @@ impl Driver<'_> {
 
     fn hear(&mut self, message: Message) {
         match message {
+            Message::Report(report) if planted!(AnswersBeforeDurable) => {
+                let _gone = report.receipt.send(Receipt::Recorded);
+                let event = self.run.reported(&report.task, report.attempt, report.ending);
+                self.inbox.push_back(Fact::Own(event));
+            }
             Message::Report(report) => self.inbox.push_back(Fact::Report(report)),
             // To look again is all that there is to do.
             Message::Room => {}
             Message::AttemptLost { task, attempt, reason } => {
                 self.inbox.push_back(Fact::Own(Event::TaskLost { task, attempt, reason }));
             }
+            Message::WorkerLost { .. } if planted!(WorkerLossUnheard) => {}
             Message::WorkerLost { id, reason } => self.worker_lost(id, &reason),
         }
     }
@@ -198,6 +212,7 @@ impl Driver<'_> {
         let now = self.seat.clock.now();
         let until = self.run.wake(now).unwrap_or(Time::MAX).min(self.tail_at).min(self.renew_at);
         tokio::select! {
+            biased;
             message = self.seat.desk.mail.recv() => match message {
                 Some(message) => self.hear(message),
                 None => return Err(Error::WorkersGone { run_id: self.run.id().to_owned() }),

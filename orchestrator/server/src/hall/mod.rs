@@ -9,7 +9,7 @@
 
 mod queue;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flow::wire::{Assignment, Ending};
@@ -28,11 +28,11 @@ pub struct Hall(Arc<Mutex<State>>);
 struct State {
     workers: BTreeMap<String, Worker>,
     /// Each run's driver.
-    drivers: HashMap<String, mpsc::UnboundedSender<Message>>,
+    drivers: BTreeMap<String, mpsc::UnboundedSender<Message>>,
     /// Runs that found no room.
     queue: Queue,
     /// Slots that were handed to runs that waited and have not taken them yet: the names and ids of workers.
-    handed: HashMap<String, Vec<(String, u64)>>,
+    handed: BTreeMap<String, Vec<(String, u64)>>,
     /// Whether workers go home with the last driver.
     one_run: bool,
     /// How many workers have come so far.
@@ -148,7 +148,7 @@ impl Hall {
     pub fn join(&self, worker: &str, slots: usize, labels: Option<Labels>) -> Slots {
         let (sender, offers) = mpsc::unbounded_channel();
         let mut state = self.state();
-        if state.workers.contains_key(worker) {
+        if state.workers.contains_key(worker) && !planted!(NamesakeForgotten) {
             state.lose(worker, "a worker of the same name took its place");
         }
         state.joined += 1;
@@ -166,6 +166,19 @@ impl Hall {
             let (task, reason) = (task.to_owned(), reason.to_owned());
             let _left = driver.send(Message::AttemptLost { task, attempt, reason });
         }
+    }
+
+    /// Every worker with its slots, and how many of them are taken.
+    #[cfg(test)]
+    pub fn workers(&self) -> Vec<(String, usize, usize)> {
+        let of = |(name, worker): (&String, &Worker)| (name.clone(), worker.slots, worker.busy);
+        self.state().workers.iter().map(of).collect()
+    }
+
+    /// How many places are held.
+    #[cfg(test)]
+    pub fn held(&self) -> usize {
+        *self.state().held.borrow()
     }
 
     /// Nothing new starts: claims answer `None` from now on. What runs can still be reported.
@@ -365,14 +378,19 @@ impl Slots {
         }
         answer.await.unwrap_or(Receipt::Unheard)
     }
+
+    /// The worker leaves, whoever still waits for an offer in its name.
+    pub(crate) fn leave(&self, reason: &str) {
+        let mut state = self.hall.state();
+        if state.workers.get(&self.worker).is_some_and(|worker| worker.id == self.id) {
+            state.lose(&self.worker, reason);
+        }
+    }
 }
 
 impl Drop for Slots {
     fn drop(&mut self) {
-        let mut state = self.hall.state();
-        if state.workers.get(&self.worker).is_some_and(|worker| worker.id == self.id) {
-            state.lose(&self.worker, "it went away");
-        }
+        self.leave("it went away");
     }
 }
 

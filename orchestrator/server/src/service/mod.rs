@@ -6,13 +6,14 @@
 
 mod flows;
 mod followers;
+mod parts;
 mod runs;
 mod schedules;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use flow::Time;
@@ -22,15 +23,16 @@ use flow::wire::Pins;
 use store::{Kind, Store};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinSet;
 
 use crate::gate::Gate;
+use crate::journal::Ledger;
 use crate::remotes::Remotes;
 use crate::tls::Tls;
 use crate::{Clock, Error, Hall, api, doors};
 pub(crate) use flows::Flow;
 use flows::Flows;
 use followers::Followers;
+use parts::Parts;
 pub(crate) use schedules::Trouble;
 
 /// How long a service may be silent before others take its runs over.
@@ -68,6 +70,19 @@ pub trait Compile: Send + Sync {
 
     /// Ends what the attempts of a run have left running on this machine.
     async fn end_leftovers(&self, run_id: &str);
+
+    /// When a flow file has changed and how long it is, so that it is read only then. `None`: nobody knows.
+    fn stamp(&self, file: &Path) -> Option<(SystemTime, u64)> {
+        std::fs::metadata(file).and_then(|data| Ok((data.modified()?, data.len()))).ok()
+    }
+
+    /// What is in a flow file.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    fn text(&self, file: &Path) -> std::io::Result<String> {
+        std::fs::read_to_string(file)
+    }
 }
 
 /// A flow that compiles.
@@ -105,8 +120,8 @@ pub struct Setup {
 }
 
 /// What its parts share.
-pub(crate) struct Service {
-    pub(crate) store: Arc<Store>,
+pub(crate) struct Service<S = Store> {
+    pub(crate) store: Arc<S>,
     hall: Hall,
     pub(crate) remotes: Remotes,
     pub(crate) gate: Gate,
@@ -124,55 +139,19 @@ pub(crate) struct Service {
 /// Serves until `stop` turns true: then no runs are made, and it ends when `drained` has, which is to empty the hall.
 ///
 /// # Errors
-/// Another service has an SQLite store for itself, or the store cannot be reached at first.
-pub async fn serve(
-    setup: Setup,
-    mut stop: watch::Receiver<bool>,
-    drained: impl Future<Output = ()>,
-) -> Result<(), Error> {
+/// Another service has an SQLite store for itself, the store cannot be reached at first, or a part of the service died.
+pub async fn serve(setup: Setup, stop: watch::Receiver<bool>, drained: impl Future<Output = ()>) -> Result<(), Error> {
     let Setup { store, hall, compile, name, listener, tls } = setup;
-    enter(&store, &name).await?;
-    let gate = Gate::default();
-    gate.look(&store).await?;
-    tracing::info!("{name} serves {}", store.place());
-    let clock = Clock::system();
-    let up_since = clock.now();
-    let flows = Flows::default();
-    let (remotes, new_runs) = (Remotes::new(hall.clone()), Notify::new());
-    let service = Arc::new(Service {
-        store,
-        hall,
-        remotes,
-        gate,
-        compile,
-        name,
-        clock,
-        up_since,
-        flows,
-        followers: Followers::default(),
-        new_runs,
-    });
-    service.look_at_flows().await;
-    let mut parts = JoinSet::new();
-    parts.spawn(service.clone().keep_looking_at_flows());
-    parts.spawn(service.clone().keep_schedules());
-    let mut drives = JoinSet::new();
-    drives.spawn(service.clone().keep_driving());
-    let mut presence = JoinSet::new();
-    presence.spawn(service.clone().stay());
-    presence.spawn(service.clone().listen(listener, tls));
-    // A sender that is gone can say no more.
-    let _ = stop.wait_for(|stop| *stop).await;
-    parts.shutdown().await;
-    drained.await;
-    drives.shutdown().await;
-    presence.shutdown().await;
-    service.store.leave(&service.name).await?;
-    Ok(())
+    let service = Arc::new(Service::new(store, hall, compile, name, Clock::system()));
+    enter(&*service.store, &service.name).await?;
+    service.gate.look(&service.store).await?;
+    tracing::info!("{} serves {}", service.name, service.store.place());
+    let listening = service.clone().listen(listener, tls);
+    service.live(listening, stop, drained).await
 }
 
 /// Says that this service is there. One that died without a word is believed to be there for a lease.
-async fn enter(store: &Store, name: &str) -> Result<(), Error> {
+pub(crate) async fn enter(store: &impl Ledger, name: &str) -> Result<(), Error> {
     let patience = tokio::time::Instant::now() + Duration::from_millis(LEASE_MS * 4 / 3);
     loop {
         match store.serve(name, LEASE_MS).await {
@@ -180,7 +159,98 @@ async fn enter(store: &Store, name: &str) -> Result<(), Error> {
                 tracing::debug!("failed to {error}; it may be gone");
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
+            Err(error) if error.kind == Kind::Refused && planted!(ServesTwice) => return Ok(()),
             entered => return Ok(entered?),
+        }
+    }
+}
+
+impl<S: Ledger> Service<S> {
+    pub(crate) fn new(store: Arc<S>, hall: Hall, compile: Arc<dyn Compile>, name: String, clock: Clock) -> Self {
+        let up_since = clock.now();
+        Service {
+            store,
+            remotes: Remotes::new(hall.clone()),
+            hall,
+            gate: Gate::default(),
+            compile,
+            name,
+            clock,
+            up_since,
+            flows: Flows::default(),
+            followers: Followers::default(),
+            new_runs: Notify::new(),
+        }
+    }
+
+    /// Does what a service does, beside `listening`, from the moment that it has entered until it has left.
+    pub(crate) async fn live(
+        self: Arc<Self>,
+        listening: impl Future<Output = ()> + Send + 'static,
+        mut stop: watch::Receiver<bool>,
+        drained: impl Future<Output = ()>,
+    ) -> Result<(), Error> {
+        self.look_at_flows().await;
+        let (mut makers, mut drives, mut presence) = (Parts::default(), Parts::default(), Parts::default());
+        makers.spawn("reading flows", self.clone().keep_looking_at_flows());
+        makers.spawn("schedules", self.clone().keep_schedules());
+        drives.spawn("driving runs", self.clone().keep_driving());
+        presence.spawn("presence", self.clone().stay());
+        presence.spawn("the HTTP interface", listening);
+        let asked_to_end = async {
+            // A sender that is gone can say no more.
+            let _ = stop.wait_for(|stop| *stop).await;
+        };
+        tokio::select! {
+            biased;
+            () = asked_to_end => {}
+            died = makers.death() => return Err(died),
+            died = drives.death() => return Err(died),
+            died = presence.death() => return Err(died),
+        }
+        makers.shutdown().await;
+        tokio::select! {
+            biased;
+            () = drained => {}
+            died = drives.death() => return Err(died),
+            died = presence.death() => return Err(died),
+        }
+        drives.shutdown().await;
+        presence.shutdown().await;
+        if !planted!(LeavesNothing) {
+            self.store.leave(&self.name).await?;
+        }
+        Ok(())
+    }
+
+    /// The flow called `name`.
+    pub(crate) fn flow(&self, name: &str) -> Option<Arc<Flow>> {
+        self.flows.all().into_iter().find(|flow| flow.name == name)
+    }
+
+    /// Every flow that is in force.
+    pub(crate) fn known_flows(&self) -> Vec<Arc<Flow>> {
+        self.flows.all()
+    }
+
+    /// Whether a worker is in the hall.
+    #[cfg(test)]
+    pub(crate) fn counts_on(&self, worker: &str) -> bool {
+        self.hall.workers().iter().any(|(name, ..)| name == worker)
+    }
+
+    /// Keeps saying that this service is there, sooner again when it could not.
+    async fn stay(self: Arc<Self>) {
+        let mut pause_ms = LEASE_MS / 3;
+        loop {
+            tokio::time::sleep(Duration::from_millis(pause_ms)).await;
+            pause_ms = match self.store.serve(&self.name, LEASE_MS).await {
+                Ok(()) => LEASE_MS / 3,
+                Err(error) => {
+                    tracing::warn!("failed to {error}");
+                    LEASE_MS / 10
+                }
+            };
         }
     }
 }
@@ -199,25 +269,5 @@ impl Service {
             self.remotes.keep_watch(),
             self.gate.keep_looking(&self.store),
         );
-    }
-
-    /// The flow called `name`.
-    pub(crate) fn flow(&self, name: &str) -> Option<Arc<Flow>> {
-        self.flows.all().into_iter().find(|flow| flow.name == name)
-    }
-
-    /// Every flow that is in force.
-    pub(crate) fn known_flows(&self) -> Vec<Arc<Flow>> {
-        self.flows.all()
-    }
-
-    /// Keeps saying that this service is there.
-    async fn stay(self: Arc<Self>) {
-        loop {
-            tokio::time::sleep(Duration::from_millis(LEASE_MS / 3)).await;
-            if let Err(error) = self.store.serve(&self.name, LEASE_MS).await {
-                tracing::warn!("failed to {error}");
-            }
-        }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use flow::Time;
 use flow::run::{Event, Record, Run};
 use store::{Created, Origin};
 use tokio::sync::watch;
@@ -13,6 +14,7 @@ use super::flows::Flow;
 use super::{LEASE_MS, Order, Service, Trouble};
 use crate::Error;
 use crate::driver::{OpenRun, Seat, resume};
+use crate::journal::Ledger;
 
 /// How often a service looks for runs that nobody drives.
 const LOOK: Duration = Duration::from_millis(250);
@@ -20,22 +22,44 @@ const LOOK: Duration = Duration::from_millis(250);
 /// How many runs it takes at a time.
 const TAKE_MAX: u64 = 100;
 
-impl Service {
+impl<S: Ledger> Service<S> {
     /// Makes a run, to be driven by whoever takes it. Answers its id, or that of the run that is there already, for the
     /// same scheduled time or of the same key, and whether it is new.
     pub(crate) async fn make(&self, flow: &Flow, order: &Order, origin: Origin) -> Result<(String, bool), Trouble> {
+        self.make_in_turn(flow, order, origin, None).await
+    }
+
+    /// As [`Service::make`], and moves the flow's schedule on in the same moment, if nobody else has.
+    pub(super) async fn make_in_turn(
+        &self,
+        flow: &Flow,
+        order: &Order,
+        origin: Origin,
+        turn: Option<(Time, Time)>,
+    ) -> Result<(String, bool), Trouble> {
         let plan = self.compile.plan(&flow.file, &flow.text, order).await.map_err(Trouble::Flow)?;
         let pins = self.compile.pin(&plan).await.map_err(Trouble::Flow)?;
-        let run_id = uuid::Uuid::now_v7().to_string();
+        let run_id = new_id();
         let mut run = Run::new(Arc::new(plan), run_id.clone());
         let at = self.clock.now();
         let created = Record { run_id: run_id.clone(), seq: 1, at, event: Event::RunCreated };
         // Nothing can come before it.
         let _ = run.apply(&created);
-        let key = order.key.as_deref();
-        let new =
-            store::NewRun { pins: &pins, created_at: at, origin, force: order.force, retry_of: None, lease: None, key };
-        let made = self.store.create(&new, &run, vec![created]).await?;
+        let key = order.key.as_deref().filter(|_| !planted!(KeyForgotten));
+        let new = store::NewRun {
+            pins: &pins,
+            created_at: at,
+            origin,
+            force: order.force,
+            retry_of: None,
+            lease: None,
+            key,
+            turn,
+        };
+        let made = match self.store.create(&new, &run, vec![created]).await {
+            Err(error) if error.kind == store::Kind::Unknown && planted!(AcceptsUnknown) => Created::New(vec![]),
+            made => made?,
+        };
         self.new_runs.notify_one();
         Ok(match made {
             Created::New(_) => (run_id, true),
@@ -122,3 +146,11 @@ impl Service {
         }
     }
 }
+
+/// An id that no other run has; those of later runs sort behind it.
+#[cfg(not(test))]
+fn new_id() -> String {
+    uuid::Uuid::now_v7().to_string()
+}
+#[cfg(test)]
+use crate::sim::new_id;

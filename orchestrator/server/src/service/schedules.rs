@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use flow::Time;
 use flow::schedule::{Schedule, Standing};
-use store::Origin;
+use store::{Kind, Origin};
 
 use super::flows::Flow;
 use super::{Order, Service};
+use crate::journal::Ledger;
 
 /// How often schedules are looked at, at least: flows, clocks and other services change.
 const LOOK_MS: Time = 500;
@@ -30,7 +31,7 @@ impl From<store::Error> for Trouble {
     }
 }
 
-impl Service {
+impl<S: Ledger> Service<S> {
     pub(super) async fn keep_schedules(self: Arc<Self>) {
         // Flows whose last run could not be made, and until when they are left alone.
         let mut troubled: HashMap<String, Time> = HashMap::new();
@@ -63,22 +64,34 @@ impl Service {
             return Ok(Some(now));
         };
         let due = schedule.next_due(&flow.name, standing.handled);
-        if standing.paused || due.is_none_or(|due| due > now) {
-            return Ok(due.filter(|_| !standing.paused));
+        let paused = standing.paused && !planted!(PauseIgnored);
+        if paused || due.is_none_or(|due| due > now) {
+            return Ok(due.filter(|_| !paused));
         }
-        let busy = self.store.schedule_is_busy(&flow.name).await?;
+        let busy = self.store.schedule_is_busy(&flow.name).await? && !planted!(OverlapIgnored);
         let situation = Standing { handled: standing.handled, busy, up_since: self.up_since };
         let Some(turn) = schedule.turn(&flow.name, situation, now) else { return Ok(None) };
+        if planted!(TimeDecidedFirst) {
+            self.store.advance_schedule(&flow.name, standing.handled, turn.handled).await?;
+        }
+        let step = (standing.handled, turn.handled);
         match turn.run {
-            // The run comes first: its logical time is unique, so a crash in between makes no second one.
+            // In one commit: no crash leaves one without the other, and of two servers one makes the run.
             Some(time) => {
                 let order = Order { logical_time: Some(time), ..Order::default() };
-                let (run_id, _) = self.make(flow, &order, Origin::Schedule).await?;
-                tracing::info!("flow `{}`: run {run_id} for {}", flow.name, flow::view::rfc3339(time));
+                let origin = if planted!(ScheduledTwice) { Origin::Service } else { Origin::Schedule };
+                match self.make_in_turn(flow, &order, origin, Some(step)).await {
+                    Err(Trouble::Store(error)) if error.kind == Kind::Conflict => return Ok(Some(now)),
+                    Ok((run_id, true)) => {
+                        tracing::info!("flow `{}`: run {run_id} for {}", flow.name, flow::view::rfc3339(time));
+                        return Ok(Some(now));
+                    }
+                    made => made.map(drop)?,
+                }
             }
             None => tracing::info!("flow `{}`: times up to {} pass", flow.name, flow::view::rfc3339(turn.handled)),
         }
-        self.store.advance_schedule(&flow.name, standing.handled, turn.handled).await?;
+        self.store.advance_schedule(&flow.name, step.0, step.1).await?;
         Ok(Some(now))
     }
 }

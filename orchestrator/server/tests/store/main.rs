@@ -114,6 +114,7 @@ async fn a_run_whose_process_died_is_closed_by_the_next_command() {
         retry_of: None,
         lease: None,
         key: None,
+        turn: None,
     };
     store.create(&made, &dying, records).await.expect("made");
 

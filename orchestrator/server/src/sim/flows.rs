@@ -1,0 +1,141 @@
+//! Flows that are edited while they run, and a compiler for them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use flow::plan::{Input, Need, Output, Plan, Retry, Task};
+use flow::schedule::Schedule;
+use flow::spec::Mode;
+use flow::wire::Pins;
+
+use super::dice::Dice;
+use super::world::World;
+use crate::service::{Compile, Loaded, Order};
+
+/// A flow file.
+#[derive(Clone, Debug)]
+pub struct FlowFile {
+    pub name: String,
+    /// Grows with every edit.
+    pub version: u64,
+    /// Whether the present version is nonsense.
+    pub broken: bool,
+    pub schedule: Option<Schedule>,
+    /// Whether no time may be left out.
+    pub catches_up: bool,
+    plan: Plan,
+}
+
+impl FlowFile {
+    pub fn draw(dice: &mut Dice, number: usize) -> Self {
+        let name = format!("f{number}");
+        let cron = ["* * * * * *", "*/2 * * * * *", "*/5 * * * * *", "3-59/7 * * * * *"][dice.below(4)];
+        let catchup = ["all", "all", "latest", "none"][dice.below(4)];
+        let overlap = ["queue", "skip"][usize::from(catchup != "all" && dice.one_in(2))];
+        let jitter = ["0s", "1500ms"][usize::from(dice.one_in(3))];
+        let rules = format!(
+            "[schedule]\ncron = \"{cron}\"\ncatchup = \"{catchup}\"\noverlap = \"{overlap}\"\njitter = \"{jitter}\"\n"
+        );
+        let schedule = if dice.one_in(4) { None } else { Some(schedule(&rules)) };
+        let plan = draw_plan(dice, &name);
+        FlowFile { name, version: 1, broken: false, schedule, catches_up: catchup == "all", plan }
+    }
+
+    /// Somebody edits the file.
+    pub fn edit(&mut self, dice: &mut Dice) {
+        self.version += 1;
+        self.broken = dice.one_in(2);
+        if !self.broken {
+            self.plan = draw_plan(dice, &self.name);
+        }
+    }
+
+    pub fn mend(&mut self) {
+        self.version += u64::from(self.broken);
+        self.broken = false;
+    }
+}
+
+fn schedule(rules: &str) -> Schedule {
+    let (flow, _) = flow::spec::parse(&format!("name = \"f\"\n{rules}[tasks.t]\nkind = \"noop\"\n"));
+    let spec = flow.expect("it is a flow").schedule.expect("it has a schedule");
+    Schedule::of(spec.get_ref()).expect("its schedule is right")
+}
+
+fn draw_plan(dice: &mut Dice, flow: &str) -> Plan {
+    let count = 1 + dice.below(5);
+    let tasks = (0..count).map(|id| draw_task(dice, flow, id)).collect();
+    Plan { flow: flow.to_owned(), tasks, ..Plan::default() }
+}
+
+fn draw_task(dice: &mut Dice, flow: &str, id: usize) -> Task {
+    let needs: Vec<Need> = (0..id).filter(|_| dice.one_in(2)).map(|task| Need { task, data: true }).collect();
+    let inputs = needs.iter().map(|need| (format!("t{}", need.task), Input::Task(need.task))).collect();
+    let kind = if dice.one_in(5) { "noop" } else { "sql" };
+    let retry = Retry { attempts_max: 1 + dice.below(3) as u32, delay_ms: 200, delay_max_ms: 800, ..Retry::default() };
+    let requires = if dice.one_in(4) { BTreeMap::from([("zone".to_owned(), "a".to_owned())]) } else { BTreeMap::new() };
+    let output = (kind == "sql").then(|| Output {
+        dataset: format!("{flow}.t{id}"),
+        view: false,
+        mode: Mode::Overwrite,
+        keys: vec![],
+        predicate: None,
+        partition_by: vec![],
+        columns: vec![],
+    });
+    Task { name: format!("t{id}"), kind: kind.to_owned(), needs, inputs, retry, requires, output, ..Task::default() }
+}
+
+/// The compiler of one world.
+pub struct Compiler(pub Arc<World>);
+
+#[async_trait]
+impl Compile for Compiler {
+    fn files(&self) -> Result<Vec<PathBuf>, String> {
+        Ok(self.0.flows().keys().map(PathBuf::from).collect())
+    }
+
+    async fn load(&self, file: &Path, text: &str) -> Result<Loaded, String> {
+        self.0.delay().await;
+        if text.starts_with("nonsense") {
+            return Err(format!("{}: nonsense", file.display()));
+        }
+        let flow = self.0.flow(file).ok_or("the file is gone")?;
+        Ok(Loaded { name: flow.name, schedule: flow.schedule })
+    }
+
+    async fn plan(&self, file: &Path, _: &str, order: &Order) -> Result<Plan, String> {
+        self.0.delay().await;
+        let flow = self.0.flow(file).ok_or("the file is gone")?;
+        // The name of the client's wish comes along, for the judge.
+        let selection = order.params.get("client").cloned();
+        Ok(Plan { logical_time: order.logical_time, selection, ..flow.plan })
+    }
+
+    async fn pin(&self, _: &Plan) -> Result<Pins, String> {
+        self.0.delay().await;
+        if self.0.fault(|faults| faults.unreadable, 20) {
+            return Err("a source cannot be read".to_owned());
+        }
+        Ok(Pins::default())
+    }
+
+    async fn size(&self, _: &str) -> Option<(u64, u64)> {
+        None
+    }
+
+    async fn end_leftovers(&self, _: &str) {}
+
+    fn stamp(&self, file: &Path) -> Option<(SystemTime, u64)> {
+        let version = self.0.flow(file)?.version;
+        Some((SystemTime::UNIX_EPOCH + Duration::from_secs(version), version))
+    }
+
+    fn text(&self, file: &Path) -> std::io::Result<String> {
+        let flow = self.0.flow(file).ok_or(std::io::ErrorKind::NotFound)?;
+        Ok(format!("{} {}", if flow.broken { "nonsense" } else { "version" }, flow.version))
+    }
+}

@@ -1,0 +1,353 @@
+//! A store in memory that is less kind than a real one, and sees who writes.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use flow::Time;
+use flow::run::{Event, Record, Run};
+use flow::wire::Pins;
+use store::{Created, Error, Head, Kind, Loaded, NewRun, Origin, Scheduled};
+
+use super::world::World;
+use crate::Journal;
+use crate::journal::Ledger;
+
+/// How long a schedule may be held before no run is made for it any more: what was under way may still end.
+const HOLD_MS: Time = 10_000;
+
+/// What is durable.
+#[derive(Default)]
+pub struct Tables {
+    /// Whether one server at a time has the store for itself, as with SQLite.
+    pub exclusive: bool,
+    pub runs: BTreeMap<String, RunRow>,
+    pub leases: BTreeMap<String, Lease>,
+    pub schedules: BTreeMap<String, ScheduleRow>,
+    pub servers: BTreeMap<String, Time>,
+    pub keys: BTreeMap<String, String>,
+    pub tokens: BTreeMap<String, u64>,
+}
+
+pub struct RunRow {
+    pub head: Head,
+    pub plan: Arc<flow::plan::Plan>,
+    pub records: Vec<Record>,
+    /// Who wrote each record.
+    pub writers: Vec<String>,
+}
+
+pub struct Lease {
+    pub holder: String,
+    expires_at: Time,
+}
+
+pub struct ScheduleRow {
+    pub begun: Time,
+    pub handled: Time,
+    /// Since when it is held, in true time.
+    pub held: Option<Time>,
+}
+
+/// A server's way to the store.
+pub struct Link {
+    pub world: Arc<World>,
+    pub server: String,
+    /// Which server of the world this is.
+    pub index: usize,
+}
+
+pub fn error(kind: Kind) -> Error {
+    Error { kind, message: format!("use the store: {kind:?}"), hint: None }
+}
+
+impl Tables {
+    fn is_held(&self, run_id: &str, now: Time) -> bool {
+        self.leases.get(run_id).is_some_and(|lease| lease.expires_at > now)
+    }
+
+    fn with_token(&mut self, plan: &flow::plan::Plan, mut record: Record) -> Record {
+        if let Event::TaskStarted { task, token, .. } = &mut record.event
+            && let Some(output) = plan.task_id(task).and_then(|id| plan.tasks[id].output.as_ref())
+        {
+            let issued = self.tokens.entry(output.dataset.clone()).or_default();
+            *issued += 1;
+            *token = *issued;
+        }
+        record
+    }
+
+    fn write(&mut self, run: &Run, records: Vec<Record>, writer: &str) -> Vec<Record> {
+        let records: Vec<Record> = records.into_iter().map(|record| self.with_token(run.plan(), record)).collect();
+        let Some(row) = self.runs.get_mut(run.id()) else { return records };
+        row.writers.extend(records.iter().map(|_| writer.to_owned()));
+        row.records.extend(records.clone());
+        row.head.seq = row.records.len() as u64;
+        row.head.state = run.state();
+        row.head.started_at = run.started_at();
+        row.head.finished_at = run.finished_at();
+        row.head.error = run.error().map(str::to_owned);
+        if run.state().is_terminal() {
+            self.leases.remove(run.id());
+        }
+        records
+    }
+
+    /// The run that stands in the way of a new one.
+    fn existing(&self, new: &NewRun<'_>, run: &Run) -> Option<String> {
+        if let Some(known) = new.key.and_then(|key| self.keys.get(key)) {
+            return Some(known.clone());
+        }
+        let same = |head: &Head| {
+            head.origin == Origin::Schedule
+                && head.flow == run.plan().flow
+                && head.logical_time == run.plan().logical_time
+        };
+        let same = self.runs.values().find(|row| new.origin == Origin::Schedule && same(&row.head));
+        same.map(|row| row.head.run_id.clone())
+    }
+
+    pub fn is_busy(&self, flow: &str) -> bool {
+        let open = |head: &Head| head.flow == flow && head.origin == Origin::Schedule && !head.state.is_terminal();
+        self.runs.values().any(|row| open(&row.head))
+    }
+
+    /// What somebody outside writes.
+    pub fn request_cancel(&mut self, run_id: &str, at: Time) {
+        let Some(row) = self.runs.get_mut(run_id).filter(|row| !row.head.state.is_terminal()) else { return };
+        row.head.seq += 1;
+        let event = Event::CancelRequested { by: "bob".to_owned() };
+        row.records.push(Record { run_id: run_id.to_owned(), seq: row.head.seq, at, event });
+        row.writers.push("bob".to_owned());
+    }
+}
+
+fn head(new: &NewRun<'_>, run: &Run) -> Head {
+    Head {
+        run_id: run.id().to_owned(),
+        flow: run.plan().flow.clone(),
+        params: serde_json::Map::new(),
+        logical_time: run.plan().logical_time,
+        origin: new.origin,
+        force: new.force,
+        retry_of: new.retry_of.map(str::to_owned),
+        created_at: new.created_at,
+        seq: 0,
+        state: run.state(),
+        started_at: None,
+        finished_at: None,
+        error: None,
+    }
+}
+
+impl Link {
+    /// Asks for something that changes nothing.
+    async fn read<T>(&self, ask: impl FnOnce(&mut Tables, Time) -> Result<T, Error>) -> Result<T, Error> {
+        self.world.store_delay().await;
+        self.is_there()?;
+        let answer = ask(&mut self.world.tables(), self.world.store_now());
+        self.world.store_delay().await;
+        self.is_there()?;
+        answer
+    }
+
+    /// Changes something. When the answer gets lost nobody knows whether it did.
+    async fn write<T>(&self, change: impl FnOnce(&mut Tables, Time) -> Result<T, Error>) -> Result<T, Error> {
+        self.world.store_delay().await;
+        self.is_there()?;
+        if self.world.fault(|faults| faults.unknowns, 40) {
+            return Err(error(Kind::Unknown));
+        }
+        let answer = change(&mut self.world.tables(), self.world.store_now());
+        self.world.store_delay().await;
+        let lost = self.is_there().is_err() || self.world.fault(|faults| faults.unknowns, 40);
+        if lost && answer.is_ok() { Err(error(Kind::Unknown)) } else { answer }
+    }
+
+    fn is_there(&self) -> Result<(), Error> {
+        if self.world.is_cut(self.index) {
+            return Err(error(Kind::Unreachable));
+        }
+        if self.world.fault(|faults| faults.busy, 60) {
+            return Err(error(Kind::Busy));
+        }
+        Ok(())
+    }
+
+    /// A scheduled run comes when it may.
+    fn judge_new(&self, tables: &Tables, run: &Run) {
+        let flow = &run.plan().flow;
+        if tables.is_busy(flow) {
+            self.world.broken(format!("{}: a scheduled run of {flow} is made while another goes on", self.server));
+        }
+        let held = tables.schedules.get(flow).and_then(|row| row.held);
+        if held.is_some_and(|since| self.world.now() > since + HOLD_MS) {
+            self.world.broken(format!("{}: a run of {flow} is made although it is held", self.server));
+        }
+    }
+}
+
+#[async_trait]
+impl Journal for Link {
+    async fn create(&self, new: &NewRun<'_>, run: &Run, records: Vec<Record>) -> Result<Created, Error> {
+        self.write(|tables, _| {
+            if let Some(run_id) = tables.existing(new, run) {
+                return Ok(Created::Existing { run_id });
+            }
+            if let Some((from, to)) = new.turn {
+                let row = tables.schedules.get_mut(&run.plan().flow).filter(|row| row.handled == from);
+                row.ok_or_else(|| error(Kind::Conflict))?.handled = to;
+            }
+            if new.origin == Origin::Schedule {
+                self.judge_new(tables, run);
+            }
+            if let Some(key) = new.key {
+                tables.keys.insert(key.to_owned(), run.id().to_owned());
+            }
+            let row = RunRow { head: head(new, run), plan: run.plan().clone(), records: vec![], writers: vec![] };
+            tables.runs.insert(run.id().to_owned(), row);
+            Ok(Created::New(tables.write(run, records, &self.server)))
+        })
+        .await
+    }
+
+    async fn append(&self, holder: &str, run: &Run, records: Vec<Record>) -> Result<Vec<Record>, Error> {
+        self.write(|tables, _| {
+            let (Some(row), Some(first)) = (tables.runs.get(run.id()), records.first()) else { return Ok(vec![]) };
+            let lease = tables.leases.get(run.id()).map(|lease| lease.holder.as_str());
+            if row.head.seq + 1 != first.seq || !holder.is_empty() && lease != Some(holder) {
+                return Err(error(Kind::Conflict));
+            }
+            if lease != Some(&self.server) {
+                self.world.broken(format!("{} appends to {}, which {lease:?} drives", self.server, run.id()));
+            }
+            Ok(tables.write(run, records, &self.server))
+        })
+        .await
+    }
+
+    async fn tail(&self, run_id: &str, after: u64) -> Result<Vec<Record>, Error> {
+        self.read(|tables, _| {
+            let row = tables.runs.get(run_id).ok_or_else(|| error(Kind::NotFound))?;
+            Ok(row.records.iter().filter(|record| record.seq > after).cloned().collect())
+        })
+        .await
+    }
+
+    async fn renew(&self, run_id: &str, holder: &str, lease_ms: u64) -> Result<bool, Error> {
+        self.write(|tables, now| {
+            let ours = tables.leases.get_mut(run_id).filter(|lease| lease.holder == holder);
+            Ok(ours.map(|lease| lease.expires_at = now + lease_ms).is_some())
+        })
+        .await
+    }
+
+    async fn may_begin(&self, _: &Run) -> Result<bool, Error> {
+        self.read(|_, _| Ok(true)).await
+    }
+
+    async fn rooms(&self, _: &Run, _: &BTreeMap<String, i32>) -> Result<HashMap<String, i64>, Error> {
+        self.read(|_, _| Ok(HashMap::new())).await
+    }
+
+    async fn wait_for(&self, _: &str, _: &BTreeMap<String, i32>) -> Result<(), Error> {
+        self.write(|_, _| Ok(())).await
+    }
+}
+
+#[async_trait]
+impl Ledger for Link {
+    async fn load(&self, run_id: &str) -> Result<Loaded, Error> {
+        self.read(|tables, _| {
+            let row = tables.runs.get(run_id).ok_or_else(|| error(Kind::NotFound))?;
+            let (head, plan) = (row.head.clone(), (*row.plan).clone());
+            Ok(Loaded { head, plan, pins: Pins::default(), records: row.records.clone() })
+        })
+        .await
+    }
+
+    async fn takeable(&self, limit: u64) -> Result<Vec<Head>, Error> {
+        self.read(|tables, now| {
+            let free = |row: &&RunRow| !row.head.state.is_terminal() && !tables.is_held(&row.head.run_id, now);
+            Ok(tables.runs.values().filter(free).take(limit as usize).map(|row| row.head.clone()).collect())
+        })
+        .await
+    }
+
+    async fn acquire(&self, run_id: &str, holder: &str, lease_ms: u64) -> Result<bool, Error> {
+        self.write(|tables, now| {
+            let others = tables.leases.get(run_id).is_some_and(|lease| lease.holder != holder);
+            if others && tables.is_held(run_id, now) {
+                return Ok(false);
+            }
+            let lease = Lease { holder: holder.to_owned(), expires_at: now + lease_ms };
+            tables.leases.insert(run_id.to_owned(), lease);
+            Ok(true)
+        })
+        .await
+    }
+
+    async fn release(&self, run_id: &str, holder: &str) -> Result<(), Error> {
+        self.write(|tables, _| {
+            if tables.leases.get(run_id).is_some_and(|lease| lease.holder == holder) {
+                tables.leases.remove(run_id);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn durations(&self, _: &str) -> Result<HashMap<String, Time>, Error> {
+        self.read(|_, _| Ok(HashMap::new())).await
+    }
+
+    async fn schedule(&self, flow: &str) -> Result<Option<Scheduled>, Error> {
+        self.read(|tables, _| {
+            let row = tables.schedules.get(flow);
+            Ok(row.map(|row| Scheduled { handled: row.handled, paused: row.held.is_some() }))
+        })
+        .await
+    }
+
+    async fn begin_schedule(&self, flow: &str, handled: Time) -> Result<(), Error> {
+        self.write(|tables, _| {
+            let row = || ScheduleRow { begun: handled, handled, held: None };
+            tables.schedules.entry(flow.to_owned()).or_insert_with(row);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn advance_schedule(&self, flow: &str, from: Time, to: Time) -> Result<bool, Error> {
+        self.write(|tables, _| {
+            let row = tables.schedules.get_mut(flow).filter(|row| row.handled == from);
+            Ok(row.map(|row| row.handled = to).is_some())
+        })
+        .await
+    }
+
+    async fn schedule_is_busy(&self, flow: &str) -> Result<bool, Error> {
+        self.read(|tables, _| Ok(tables.is_busy(flow))).await
+    }
+
+    async fn serve(&self, server: &str, lease_ms: u64) -> Result<(), Error> {
+        self.write(|tables, now| {
+            let other = tables.servers.iter().any(|(name, until)| name != server && *until > now);
+            if tables.exclusive && other {
+                return Err(error(Kind::Refused));
+            }
+            tables.servers.insert(server.to_owned(), now + lease_ms);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn leave(&self, server: &str) -> Result<(), Error> {
+        self.write(|tables, _| {
+            tables.leases.retain(|_, lease| lease.holder != server);
+            tables.servers.remove(server);
+            Ok(())
+        })
+        .await
+    }
+}
