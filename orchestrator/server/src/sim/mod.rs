@@ -73,6 +73,7 @@ fn a_seed_always_tells_the_same_story() {
 }
 
 #[test]
+#[ignore = "takes minutes of a debug build: run it with `--run-ignored all` after changes to what is simulated"]
 fn every_planted_bug_is_found() {
     let worlds = 20 * WORLDS;
     println!("{:24} {:>8}  what was seen", "planted bug", "worlds");
