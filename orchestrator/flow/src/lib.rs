@@ -10,6 +10,7 @@ pub mod codes;
 pub mod diagnostic;
 pub mod duration;
 pub mod graph;
+pub mod human;
 pub mod lineage;
 pub mod name;
 pub mod placeholders;

@@ -38,6 +38,21 @@ impl Subtype {
             _ => Kind::Indirect,
         }
     }
+
+    /// How a column takes part in another, in a word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Subtype::Identity => "as it is",
+            Subtype::Transformation => "transformed",
+            Subtype::Aggregation => "aggregated",
+            Subtype::Join => "joins",
+            Subtype::GroupBy => "groups",
+            Subtype::Filter => "filters",
+            Subtype::Sort => "sorts",
+            Subtype::Window => "windows",
+            Subtype::Conditional => "decides",
+        }
+    }
 }
 
 /// A column that an output column is made of, one hop up.

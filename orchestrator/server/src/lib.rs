@@ -34,6 +34,7 @@ pub mod service;
 #[cfg(test)]
 mod sim;
 mod tls;
+mod ui;
 
 pub use api::document;
 pub use clock::Clock;

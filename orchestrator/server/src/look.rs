@@ -60,12 +60,17 @@ pub async fn runs(store: &Store, which: &Which) -> Result<Runs, Error> {
     let more = heads.len() as u64 > limit;
     heads.truncate(limit as usize);
     let last = heads.last().filter(|_| more);
-    let next = last.map(|head| format!("{}.{}", head.created_at, head.run_id));
+    let next = last.map(|head| cursor(head.created_at, &head.run_id));
     Ok(Runs { runs: heads.iter().map(head).collect(), next })
 }
 
+/// Where a page ends with a run that was made at a time.
+pub(crate) fn cursor(created_at: Time, run_id: &str) -> String {
+    format!("{created_at}.{run_id}")
+}
+
 /// What a cursor of [`runs`] stands for: when the last one was made, and its id.
-fn place(cursor: &str) -> Option<(Time, &str)> {
+pub(crate) fn place(cursor: &str) -> Option<(Time, &str)> {
     let (created_at, run_id) = cursor.split_once('.')?;
     let plain = run_id.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '-');
     Some((number(created_at)?, run_id)).filter(|_| plain && !run_id.is_empty())
@@ -106,7 +111,7 @@ pub async fn why(store: &Store, reference: &str, task: Option<&str>) -> Result<W
 }
 
 /// What other runs have to do with it that a run, or a task of it, is where it is.
-async fn outlook(store: &Store, run: &Run, now: Time) -> Result<Outlook, Error> {
+pub(crate) async fn outlook(store: &Store, run: &Run, now: Time) -> Result<Outlook, Error> {
     let plan = run.plan();
     if run.state().is_terminal() {
         return Ok(Outlook::default());
@@ -196,7 +201,11 @@ pub async fn lineage(store: &Store, name: &str, ways: Ways) -> Result<Lineage, E
 }
 
 /// The columns of a source, as a run that read it typed them.
-async fn source(store: &Store, catalogue: &Catalogue, named: &catalogue::Named) -> Result<Vec<Column>, Error> {
+pub(crate) async fn source(
+    store: &Store,
+    catalogue: &Catalogue,
+    named: &catalogue::Named,
+) -> Result<Vec<Column>, Error> {
     let Some(reader) = catalogue.reader(&named.dataset) else { return Ok(vec![]) };
     let sources = store.load(reader).await?.plan.sources;
     let source = sources.into_iter().find(|source| source.name == named.dataset);

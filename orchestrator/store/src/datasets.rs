@@ -56,7 +56,7 @@ fn dataset(mut row: Row<'_>) -> Result<Dataset, Error> {
     })
 }
 
-fn version(mut row: Row<'_>) -> Result<Version, Error> {
+pub(crate) fn version(mut row: Row<'_>) -> Result<Version, Error> {
     Ok(Version {
         dataset: row.text()?,
         version: row.number()?,

@@ -15,6 +15,7 @@ mod fsck;
 mod leases;
 mod limits;
 mod logs;
+mod looks;
 mod migrate;
 mod open;
 mod row;

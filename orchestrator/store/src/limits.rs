@@ -75,6 +75,21 @@ impl Store {
         tx.commit().await
     }
 
+    /// The sizes of the pools that this store was told of.
+    pub fn pools(&self) -> &Sizes {
+        &self.pools
+    }
+
+    /// Every slot that is taken of any pool, the longest held first.
+    pub async fn all_holds(&self) -> Result<BTreeMap<String, Vec<Hold>>, Error> {
+        let mut holds: BTreeMap<String, Vec<Hold>> = BTreeMap::new();
+        for mut row in self.db.read(include_str!("../sql/holds_all.sql"), &[]).await? {
+            let pool = row.text()?;
+            holds.entry(pool).or_default().push(Hold { run_id: row.text()?, task: row.text()?, since: row.number()? });
+        }
+        Ok(holds)
+    }
+
     /// The slots of a pool that are taken, the longest held first.
     pub async fn holds(&self, pool: &str) -> Result<Vec<Hold>, Error> {
         let rows = self.db.read(include_str!("../sql/pool_holders.sql"), &[pool.into()]).await?;

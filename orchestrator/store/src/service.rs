@@ -1,11 +1,14 @@
 //! What services share: whose turn a schedule's times are, which runs wait for a driver, who is serving.
 
+use std::collections::HashMap;
+
 use flow::Time;
 use serde_json::{Map, Value};
 
 use crate::Store;
 use crate::db::Db;
 use crate::error::{Error, Kind};
+use crate::row::Row;
 use crate::runs::{Head, head, json};
 
 /// How far a flow's schedule has been decided.
@@ -28,6 +31,13 @@ impl Store {
         let rows = self.db.read(include_str!("../sql/schedule.sql"), &[flow.into()]).await?;
         let row = rows.into_iter().next();
         row.map(|mut row| Ok(Scheduled { handled: row.number()?, paused: row.flag()? })).transpose()
+    }
+
+    /// How far the schedule of each flow has been decided that has begun.
+    pub async fn schedules(&self) -> Result<HashMap<String, Scheduled>, Error> {
+        let rows = self.db.read(include_str!("../sql/schedules.sql"), &[]).await?;
+        let scheduled = |mut row: Row<'_>| Ok((row.text()?, Scheduled { handled: row.number()?, paused: row.flag()? }));
+        rows.into_iter().map(scheduled).collect()
     }
 
     /// Begins with the schedule of a flow: times up to `handled` are none of its business. Does nothing if it has begun.

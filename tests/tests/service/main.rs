@@ -4,6 +4,7 @@
 mod api;
 mod authority;
 mod limits;
+mod pages;
 mod secure;
 mod world;
 

@@ -15,7 +15,7 @@ use crate::world::{Process, World, until};
 
 impl World {
     /// Makes a token and answers its text.
-    fn token(&self, name: &str, scope: &str, more: &[&str]) -> String {
+    pub fn token(&self, name: &str, scope: &str, more: &[&str]) -> String {
         let output = self.command(&["token", "create", name, "--scope", scope]).args(more).output().unwrap();
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).unwrap().trim().to_owned()

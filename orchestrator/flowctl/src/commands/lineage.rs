@@ -69,7 +69,7 @@ fn one_hop(out: &mut impl Write, dataset: &str, columns: &[Column]) -> io::Resul
 fn hop(out: &mut impl Write, input: &Input) -> io::Result<()> {
     let dim = style::DIM;
     let indirect = if input.kind == Kind::Indirect { " (indirect)" } else { "" };
-    let how = format!("{}{indirect}", super::word(input.subtype));
+    let how = format!("{}{indirect}", input.subtype.word());
     writeln!(out, "    {}.{} {dim}{how}{dim:#}", input.dataset, input.column)
 }
 
@@ -82,7 +82,7 @@ fn every_hop(out: &mut impl Write, edges: &[Edge]) -> io::Result<()> {
             edge.hops.to_string().into(),
             format!("{}.{}", edge.from.dataset, edge.from.column).into(),
             format!("{}.{}", edge.to.dataset, edge.to.column).into(),
-            Cell::styled(format!("{}{indirect}", super::word(edge.subtype)), dim),
+            Cell::styled(format!("{}{indirect}", edge.subtype.word()), dim),
         ]);
     }
     if table.is_empty() { writeln!(out, "nothing") } else { table.write(out, "") }

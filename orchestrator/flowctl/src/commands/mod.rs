@@ -25,8 +25,6 @@ pub mod token;
 pub mod why;
 pub mod worker;
 
-use flow::lineage::Subtype;
-
 use crate::error::Error;
 
 /// A flow's name, where a server knows flows by their names and not by their files.
@@ -37,19 +35,4 @@ fn flow_name(flow: &std::path::Path) -> Result<&str, Error> {
             .hint("give the flow's name, or leave out --server and FLOWCTL_SERVER to use the file here"));
     }
     Ok(name)
-}
-
-/// How a column takes part in another, in a word.
-fn word(subtype: Subtype) -> &'static str {
-    match subtype {
-        Subtype::Identity => "as it is",
-        Subtype::Transformation => "transformed",
-        Subtype::Aggregation => "aggregated",
-        Subtype::Join => "joins",
-        Subtype::GroupBy => "groups",
-        Subtype::Filter => "filters",
-        Subtype::Sort => "sorts",
-        Subtype::Window => "windows",
-        Subtype::Conditional => "decides",
-    }
 }

@@ -1,7 +1,6 @@
 //! How results look: on a terminal for people, elsewhere plain, and as JSON for programs.
 
 pub mod diagnostics;
-pub mod human;
 pub mod progress;
 pub mod run;
 pub mod state;
@@ -11,6 +10,7 @@ pub mod time;
 
 use std::io::{IsTerminal, Write};
 
+pub use flow::human;
 use serde::Serialize;
 
 use crate::error::Error;

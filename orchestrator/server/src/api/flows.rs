@@ -84,18 +84,18 @@ pub(super) async fn times(
 }
 
 pub(super) async fn pause(State(service): Shared, Name(flow): Name) -> Result<Done, Problem> {
-    hold(&service, &flow, true).await
+    hold(&service, &flow, true).await.map(|()| Done)
 }
 
 pub(super) async fn resume(State(service): Shared, Name(flow): Name) -> Result<Done, Problem> {
-    hold(&service, &flow, false).await
+    hold(&service, &flow, false).await.map(|()| Done)
 }
 
-async fn hold(service: &Service, flow: &str, paused: bool) -> Result<Done, Problem> {
+/// Holds the schedule of a flow, or lets it go on.
+pub(crate) async fn hold(service: &Service, flow: &str, paused: bool) -> Result<(), Problem> {
     let schedule = scheduled(service, flow)?;
     service.store.begin_schedule(flow, schedule.begins(service.clock.now())).await?;
-    service.store.pause_schedule(flow, paused).await?;
-    Ok(Done)
+    Ok(service.store.pause_schedule(flow, paused).await?)
 }
 
 /// The flow called `name`.

@@ -12,6 +12,7 @@ use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
+use axum::routing::{self, MethodRouter};
 use flow::view;
 use futures::stream;
 use schemars::{JsonSchema, SchemaGenerator};
@@ -97,6 +98,11 @@ pub(super) struct Follower {
     told: watch::Receiver<()>,
     ready: VecDeque<Event>,
     over: bool,
+}
+
+/// The stream for those whom another guard has let in.
+pub(crate) fn route() -> MethodRouter<Arc<Service>> {
+    routing::get(follow)
 }
 
 pub(super) async fn follow(

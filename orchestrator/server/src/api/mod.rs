@@ -19,14 +19,18 @@ use std::sync::Arc;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
-use axum::{Json, Router, middleware};
+use axum::{Json, Router, middleware, routing};
 use flow::api::Health;
 use serde_json::Value;
 use store::Scope::{Read, Run, Work};
 
 use crate::service::Service;
+use crate::ui;
 use endpoint::{Endpoint, get, post};
-use problem::Problem;
+
+pub(crate) use flows::hold;
+pub(crate) use live::route as live_route;
+pub(crate) use problem::Problem;
 
 /// The largest body that is read: a report with its checks, a batch of log lines.
 const BODY_BYTES_MAX: usize = 8 << 20;
@@ -92,19 +96,21 @@ fn endpoints() -> Vec<Endpoint> {
     [server, runs, flows, datasets, workers].into_iter().flatten().collect()
 }
 
-pub(crate) fn router(service: Arc<Service>) -> Router {
+pub(crate) fn router(service: Arc<Service>, by: ui::Connections) -> Router {
     let add = |router: Router<_>, it: Endpoint| router.route(it.path, it.route);
     let (asked, open): (Vec<_>, Vec<_>) = endpoints().into_iter().partition(|it| it.scope.is_some());
     let asked = asked
         .into_iter()
         .fold(Router::new(), add)
-        .fallback(async || Problem::not_found("there is nothing at this address"))
+        .route("/v1/{*anything}", routing::any(nothing))
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this address does not take this method")
         })
         .layer(middleware::from_fn_with_state(service.clone(), guard::admit));
     open.into_iter()
         .fold(asked, add)
+        .merge(ui::router(service.clone(), by))
+        .fallback(ui::nothing)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::map_response(signed))
         .with_state(service)
@@ -125,6 +131,10 @@ async fn signed(mut response: Response) -> Response {
 async fn health(State(service): Shared) -> Json<Health> {
     let version = env!("CARGO_PKG_VERSION").to_owned();
     Json(Health { status: "ok".to_owned(), name: service.name.clone(), version })
+}
+
+async fn nothing() -> Problem {
+    Problem::not_found("there is nothing at this address")
 }
 
 async fn openapi() -> Json<Value> {

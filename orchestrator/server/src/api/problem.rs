@@ -12,9 +12,9 @@ use crate::service::Trouble;
 /// Why a request has no other answer.
 #[derive(Debug)]
 pub(crate) struct Problem {
-    status: StatusCode,
-    detail: String,
-    hint: Option<String>,
+    pub status: StatusCode,
+    pub detail: String,
+    pub hint: Option<String>,
 }
 
 impl Problem {

@@ -7,6 +7,7 @@
 //! Slots are handed on. Who finds none queues up, and a slot that becomes free goes to the foremost whom its worker
 //! suits, before anybody else sees it. A driver that frees a slot may use it again as long as nobody is before it.
 
+mod presence;
 mod queue;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use flow::wire::{Assignment, Ending};
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub(crate) use presence::{Present, Seen};
 use queue::{Queue, Want};
 
 /// What a worker offers beside its slots, and what a task asks for: `zone = "a"`.

@@ -1,6 +1,6 @@
 //! Who waits for something that others hold, and who is next.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use flow::pools;
 use tokio::time::Instant;
@@ -55,6 +55,12 @@ impl Queue {
         self.made += 1;
         self.claims.insert(turn, key.clone());
         self.turns.insert(key, turn);
+    }
+
+    /// The runs that wait for a slot of a worker.
+    pub fn waiting(&self) -> BTreeSet<String> {
+        let slots = self.claims.values().filter(|(_, want)| matches!(want, Want::Slot(_)));
+        slots.map(|(run_id, _)| run_id.clone()).collect()
     }
 
     /// Takes out the foremost claim that is for something of this kind.

@@ -28,6 +28,7 @@ use crate::gate::Gate;
 use crate::journal::Ledger;
 use crate::remotes::Remotes;
 use crate::tls::Tls;
+use crate::ui::Connections;
 use crate::{Clock, Error, Hall, api, doors};
 pub(crate) use flows::Flow;
 use flows::Flows;
@@ -122,7 +123,7 @@ pub struct Setup {
 /// What its parts share.
 pub(crate) struct Service<S = Store> {
     pub(crate) store: Arc<S>,
-    hall: Hall,
+    pub(crate) hall: Hall,
     pub(crate) remotes: Remotes,
     pub(crate) gate: Gate,
     pub(crate) compile: Arc<dyn Compile>,
@@ -263,8 +264,9 @@ impl Service {
                 None => std::future::pending().await,
             }
         };
+        let by = if tls.is_some() { Connections::Safe } else { Connections::Plain };
         tokio::join!(
-            doors::serve(listener, tls.clone(), api::router(self.clone())),
+            doors::serve(listener, tls.clone(), api::router(self.clone(), by)),
             freshness,
             self.remotes.keep_watch(),
             self.gate.keep_looking(&self.store),

@@ -1,7 +1,7 @@
 //! Numbers as people read them.
 
-use flow::Time;
-pub use flow::duration::human as duration;
+use crate::Time;
+pub use crate::duration::human as duration;
 
 /// `336776` as `336,776`.
 pub fn count(n: u64) -> String {

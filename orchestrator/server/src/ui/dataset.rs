@@ -1,0 +1,177 @@
+//! A dataset: its columns, its versions with the runs that made them, its checks over time, who writes and reads it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use axum::extract::{Path, State};
+use flow::catalogue::{Catalogue, Dataset};
+use flow::run::{Event, Record};
+use flow::wire::CheckResult;
+use flow::{Time, human};
+use maud::{Markup, html};
+use store::Version;
+
+use super::fault::Page;
+use super::frame::Frame;
+use super::guard::Visitor;
+use super::words::{Mark, ago, at, dataset_link, flow_link, name, run_link};
+use super::{Shared, address};
+use crate::look;
+
+/// How many versions are listed.
+const VERSIONS: u64 = 30;
+/// How many runs are looked at for checks.
+const RUNS: u64 = 20;
+/// How long the lake may take to tell a size.
+const PATIENCE: Duration = Duration::from_millis(120);
+
+pub(super) async fn page(State(service): Shared, visitor: Visitor, Path(wanted): Path<String>) -> Page {
+    let now = service.clock.now();
+    let catalogue = Catalogue::new(service.store.datasets().await?);
+    let named = catalogue.resolve(&wanted).map_err(look::Error::from)?;
+    let title = named.dataset.clone();
+    let path = vec![("Datasets".to_owned(), "/datasets".to_owned())];
+    let frame = Frame { title: &title, part: "/datasets", path, ..Frame::default() };
+    let Some(known) = catalogue.datasets.get(&named.dataset) else {
+        return Ok(frame.around(Some(&visitor), source(&catalogue, &named.dataset)));
+    };
+    let (flow, task) = known.dataset.split_once('.').unwrap_or((&known.dataset, ""));
+    let versions = service.store.newest_versions(&known.dataset, VERSIONS).await?;
+    let events = service.store.task_events(flow, task, RUNS).await?;
+    let size = match known.version {
+        Some(_) => tokio::time::timeout(PATIENCE, service.compile.size(&known.dataset)).await.ok().flatten(),
+        None => None,
+    };
+    let body = html! {
+        h1 { (name(&known.dataset)) @if known.version.is_none() { span.dim { "view" } } }
+        (facts(known, flow, size, now))
+        div.two {
+            section { h2 { "Columns" } (columns(known)) }
+            div {
+                section { h2 { "Read by" } (readers(&catalogue, &known.dataset)) }
+                section { h2 { "Made of" } (inputs(known)) }
+            }
+        }
+        section { h2 { "Checks over time" } (checks(&events)) }
+        section { h2 { "Versions" } (table(&versions, now)) }
+    };
+    Ok(frame.around(Some(&visitor), body))
+}
+
+fn facts(known: &Dataset, flow: &str, size: Option<(u64, u64)>, now: Time) -> Markup {
+    html! {
+        dl.facts {
+            div { dt { "Made by flow" } dd { (flow_link(flow)) } }
+            @if let Some(version) = known.version { div { dt { "Version" } dd { (version) } } }
+            div { dt { "Published" } dd { (ago(known.at, now)) " by " (run_link(&known.run_id)) } }
+            @if let Some((rows, bytes)) = size {
+                div { dt { "Rows" } dd { (human::count(rows)) } }
+                div { dt { "Size" } dd { (human::bytes(bytes)) } }
+            }
+            @if let Some(location) = &known.location { div { dt { "Location" } dd.mono { (name(location)) } } }
+        }
+    }
+}
+
+fn columns(known: &Dataset) -> Markup {
+    html! {
+        div.wide tabindex="0" role="region" aria-label="Columns" { table {
+            thead { tr { th scope="col" { "Column" } th scope="col" { "Type" } th scope="col" { "Comes from" } } }
+            tbody { @for column in &known.columns {
+                @let from: BTreeSet<(&str, &str)> = column.inputs.iter()
+                    .filter(|input| input.kind == flow::lineage::Kind::Direct)
+                    .map(|input| (input.dataset.as_str(), input.column.as_str())).collect();
+                tr {
+                    th scope="row" { a href=(address::lineage(&known.dataset, Some(&column.name))) { (name(&column.name)) } }
+                    td.mono { (column.kind) }
+                    td.dim {
+                        @for (dataset, column) in from.iter().take(4) { (name(dataset)) "." (name(column)) " " }
+                        @if from.len() > 4 { "and " (from.len() - 4) " more" }
+                    }
+                }
+            } }
+        } }
+        p { a.word href=(address::lineage(&known.dataset, None)) { "Lineage of all columns" } }
+    }
+}
+
+fn readers(catalogue: &Catalogue, dataset: &str) -> Markup {
+    let reads =
+        |it: &&Dataset| it.columns.iter().flat_map(|column| &column.inputs).any(|input| input.dataset == dataset);
+    let all: Vec<&Dataset> = catalogue.datasets.values().filter(|it| it.dataset != dataset).filter(reads).collect();
+    listed(all.iter().map(|it| it.dataset.as_str()).collect(), "Nobody, as far as runs have told.")
+}
+
+fn inputs(known: &Dataset) -> Markup {
+    let all: BTreeSet<&str> =
+        known.columns.iter().flat_map(|column| &column.inputs).map(|input| input.dataset.as_str()).collect();
+    listed(all.into_iter().collect(), "Of nothing that is recorded: a program makes it, or a query without tables.")
+}
+
+fn listed(datasets: Vec<&str>, none: &str) -> Markup {
+    html! {
+        @if datasets.is_empty() { p.dim { (none) } }
+        ul.plain { @for dataset in datasets { li { (dataset_link(dataset)) } } }
+    }
+}
+
+/// A row for each check, a sign for each run, oldest first.
+fn checks(events: &[Record]) -> Markup {
+    let mut found: BTreeMap<&str, Vec<(&Record, &CheckResult)>> = BTreeMap::new();
+    for record in events {
+        let checks = match &record.event {
+            Event::TaskSucceeded { outcome, .. } => &outcome.checks,
+            Event::TaskFailed { failure, .. } => &failure.checks,
+            _ => continue,
+        };
+        for check in checks {
+            found.entry(check.name.as_str()).or_default().push((record, check));
+        }
+    }
+    html! {
+        @if found.is_empty() { p.dim { "No checks in the last runs." } } @else {
+            div.wide tabindex="0" role="region" aria-label="Checks over time" { table {
+                thead { tr { th scope="col" { "Check" } th scope="col" { "The last runs, newest last" } th.num scope="col" { "Failed rows at last" } } }
+                tbody { @for (check, results) in &found {
+                    tr {
+                        th scope="row" { (name(check)) }
+                        td { @for (record, result) in results {
+                            @let mark = Mark::of_check(result);
+                            a.badge.(mark.tone.class()) href=(address::run(&record.run_id)) title=(format!("{}: {} {}", super::words::instant(record.at), mark.word, human::plural(result.failed_rows, "row"))) {
+                                i aria-hidden="true" { (mark.sign) } span.unseen { (mark.word) }
+                            }
+                        } }
+                        td.num { @if let Some((_, last)) = results.last() { (human::count(last.failed_rows)) } }
+                    }
+                } }
+            } }
+        }
+    }
+}
+
+fn table(versions: &[Version], now: Time) -> Markup {
+    html! {
+        @if versions.is_empty() { p.dim { "None: a view is computed when it is read." } } @else {
+            div.wide tabindex="0" role="region" aria-label="Versions" { table {
+                thead { tr { th.num scope="col" { "Version" } th scope="col" { "Made by run" } th scope="col" { "Published" } th scope="col" { "Ago" } } }
+                tbody { @for it in versions {
+                    tr { td.num { (it.version) } td { (run_link(&it.run_id)) } td { (at(it.at)) } td { (ago(it.at, now)) } }
+                } }
+            } }
+        }
+    }
+}
+
+/// What is read and made by no run here.
+fn source(catalogue: &Catalogue, dataset: &str) -> Markup {
+    html! {
+        h1 { (name(dataset)) span.dim { "source" } }
+        div.two {
+            section {
+                h2 { "Columns that are read" }
+                ul.plain { @for column in catalogue.columns(dataset) { li { a href=(address::lineage(dataset, Some(column))) { (name(column)) } } } }
+            }
+            section { h2 { "Read by" } (readers(catalogue, dataset)) }
+        }
+    }
+}

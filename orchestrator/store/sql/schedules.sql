@@ -1,0 +1,1 @@
+select flow, handled, paused from schedules
