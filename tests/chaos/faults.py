@@ -17,14 +17,17 @@ class Faults:
         self.world, self.dice = world, world.dice
         self.kinds = [self.kill_worker, self.kill_server, self.stop_worker, self.stop_server, self.end_worker, self.end_server,
                       self.cut_workers, self.cut_reports, self.slow_network, self.swallow_requests, self.fill_disk, self.set_clock]
-        if not world.is_small:
-            self.kinds.remove(self.fill_disk)
-        if not world.faked_time(0):
-            self.kinds.remove(self.set_clock)
+        for kind, is_possible, why in [(self.fill_disk, world.is_small, "only root mounts a small one"),
+                                       (self.set_clock, world.faked_time(0), "faketime is not installed")]:
+            if not is_possible:
+                self.kinds.remove(kind)
+                print(f"left out: {name(kind)}; {why}", flush=True)
         if world.postgres:
             self.kinds += [self.crash_postgres, self.cut_store, self.cut_commits, self.slow_store, self.swallow_store]
         if world.options.only:
             self.kinds = [kind for kind in self.kinds if name(kind) in world.options.only.split(",")]
+        if not self.kinds:
+            raise SystemExit("no such fault can be made here")
         self.bag = []
 
     def next(self):

@@ -83,7 +83,7 @@ class World:
 
     def spawn(self, args, env):
         log = open(self.folder / "processes.log", "ab")
-        return subprocess.Popen([self.options.bin, *args], cwd=self.folder, env=self.env | env, stdout=log, stderr=log)
+        return subprocess.Popen([self.options.bin, *args], cwd=self.folder, env=self.env | {"FLOWCTL_LOG": "info"} | env, stdout=log, stderr=log)
 
     def serve(self, number):
         env = self.faked_time(number)

@@ -52,9 +52,9 @@ mod tests {
 
     #[test]
     fn a_higher_priority_goes_first_until_the_other_has_waited_long_enough() {
-        assert!(turn(1_000, 5) < turn(1_000, 0));
-        assert!(turn(1_000, 5) < turn(1_000 - 49_999, 0));
-        assert!(turn(1_000 + 50_001, 5) > turn(1_000, 0));
+        assert!(turn(60_000, 5) < turn(60_000, 0));
+        assert!(turn(60_000, 5) < turn(60_000 - 49_999, 0));
+        assert!(turn(60_000 + 50_001, 5) > turn(60_000, 0));
     }
 
     #[test]

@@ -173,6 +173,22 @@ fn of_two_servers_one_goes_on_when_the_other_dies() {
 }
 
 #[test]
+fn a_worker_turns_to_another_server_when_its_own_dies() {
+    let Some(world) = World::postgres() else { return };
+    world.flow("f", "[tasks.t]\ncommand = [\"true\"]\nrequires = { zone = \"a\" }\n");
+    let servers = [world.serve(&[]), world.serve(&[])];
+    let worker = world.worker_of(&[&servers[0], &servers[1]], &["--labels", "zone=a"]);
+    let is_at = |server: &world::Process| worker.says(&format!("registered at http://{}", server.address));
+    until("the worker's coming", MINUTE, || is_at(&servers[0]));
+    servers[0].signal(Signal::KILL);
+    let run = world.submit(&servers[1], r#"{"flow": "f"}"#);
+    let ended = world.ended(&run, MINUTE);
+    assert_eq!(ended["state"], "succeeded", "{ended}");
+    assert!(is_at(&servers[1]));
+    world.is_sound();
+}
+
+#[test]
 fn an_sqlite_store_has_one_server() {
     let world = World::sqlite();
     world.flow("f", GATED);

@@ -93,11 +93,18 @@ impl World {
     }
 
     pub fn worker(&self, server: &Process, args: &[&str]) -> Process {
-        let url = format!("{}://{}", if server.tls.is_some() { "https" } else { "http" }, server.address);
-        let mut command = self.command(&["worker", "--server", &url]);
+        self.worker_of(&[server], args)
+    }
+
+    /// A worker that may turn from one server to the next.
+    pub fn worker_of(&self, servers: &[&Process], args: &[&str]) -> Process {
+        let url =
+            |server: &&Process| format!("{}://{}", if server.tls.is_some() { "https" } else { "http" }, server.address);
+        let urls: Vec<String> = servers.iter().map(url).collect();
+        let mut command = self.command(&["worker", "--server", &urls.join(",")]);
         let log = self.path(&format!("worker-{}.log", args.join("_").replace('/', "-")));
         let child = command.args(args).stderr(fs::File::create(&log).unwrap()).spawn().unwrap();
-        Process { child, address: server.address.clone(), tls: None, log }
+        Process { child, address: servers[0].address.clone(), tls: None, log }
     }
 
     /// Asks for a run through the API. Answers its id.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use flow::wire::{
@@ -25,14 +25,18 @@ const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// How often a worker says that it is there, until the server tells.
 const BEAT_FIRST: Duration = Duration::from_secs(1);
+/// How long a server may give no answer before the worker tries another one: by then others have taken its runs over.
+const MOVE_ON: Duration = Duration::from_secs(3);
 /// How many runs' plans are kept.
 const WORKS_MAX: usize = 16;
 
-/// A worker's tie to a server.
+/// A worker's tie to a server, or to one of several that share their work.
 pub struct Remote {
     access: Access,
-    /// Ends without a slash.
-    base: String,
+    /// The servers. None ends with a slash.
+    bases: Vec<String>,
+    /// Which of them it works for.
+    at: watch::Sender<usize>,
     registration: Registration,
     state: Mutex<State>,
     closing: watch::Sender<bool>,
@@ -42,6 +46,8 @@ pub struct Remote {
 
 struct State {
     client: Client,
+    /// When the server answered last.
+    answered: Instant,
     /// What was told last of a server that cannot be worked for now.
     trouble: Option<String>,
     /// The means to stop each attempt that runs here.
@@ -68,23 +74,28 @@ enum Failed {
 }
 
 impl Remote {
-    /// A worker called `name` for the server at `base`.
+    /// A worker called `name` for the first of the servers at these URLs that answers, and for the next one when that
+    /// is silent for a while.
     ///
     /// # Errors
-    /// What is wrong with the URL, the token, or the certificates that are to be trusted.
+    /// There is no URL, or what is wrong with one, the token, or the certificates that are to be trusted.
     pub fn new(
-        base: &str,
+        servers: &[&str],
         access: Access,
         name: String,
         slots: usize,
         labels: BTreeMap<String, String>,
     ) -> Result<Self, String> {
-        let base = client::base(base)?;
+        let bases = servers.iter().map(|server| client::base(server)).collect::<Result<Vec<_>, _>>()?;
+        if bases.is_empty() {
+            return Err("there is no server to work for".to_owned());
+        }
         let client = access.client()?;
         let registration = Registration { wire: WIRE, worker: name, slots, labels };
-        let (closing, _) = watch::channel(false);
+        let (closing, at) = (watch::Sender::new(false), watch::Sender::new(0));
         let state = State {
             client,
+            answered: Instant::now(),
             trouble: None,
             running: HashMap::new(),
             works: BTreeMap::new(),
@@ -92,7 +103,7 @@ impl Remote {
             generation: 0,
         };
         let (state, registering) = (Mutex::new(state), tokio::sync::Mutex::default());
-        Ok(Remote { access, base, registration, state, closing, registering })
+        Ok(Remote { access, bases, at, registration, state, closing, registering })
     }
 
     /// Takes no more work, and lets the server know.
@@ -134,6 +145,21 @@ impl Remote {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The server that it works for.
+    fn base(&self) -> &str {
+        &self.bases[*self.at.borrow()]
+    }
+
+    /// Turns to the next server when the present one has given no answer for long enough.
+    fn move_on(&self) {
+        let mut state = self.state();
+        if self.bases.len() > 1 && state.answered.elapsed() > MOVE_ON {
+            (state.answered, state.lease) = (Instant::now(), None);
+            self.at.send_modify(|at| *at = (*at + 1) % self.bases.len());
+            tracing::info!("turning to {}", self.base());
+        }
+    }
+
     fn client(&self) -> Client {
         self.state().client.clone()
     }
@@ -169,7 +195,7 @@ impl Remote {
         if self.state().generation != before {
             return Ok(());
         }
-        let url = format!("{}/v1/workers", self.base);
+        let url = format!("{}/v1/workers", self.base());
         let response = self.client().post(url).timeout(PATIENCE).json(&self.registration).send().await;
         let welcome: Option<Welcome> = self.read(response).await?;
         let mut state = self.state();
@@ -178,7 +204,7 @@ impl Remote {
         for stop in state.running.values() {
             stop.send_replace(true);
         }
-        tracing::info!("registered at {} with {} slots", self.base, self.registration.slots);
+        tracing::info!("registered at {} with {} slots", self.base(), self.registration.slots);
         Ok(())
     }
 
@@ -189,16 +215,17 @@ impl Remote {
         body: &Q,
         patience: Duration,
     ) -> Result<Option<A>, Failed> {
-        let url = format!("{}/v1/workers/{}/{what}", self.base, self.registration.worker);
+        let url = format!("{}/v1/workers/{}/{what}", self.base(), self.registration.worker);
         self.read(self.client().post(url).timeout(patience).json(body).send().await).await
     }
 
     async fn read<A: DeserializeOwned>(&self, response: reqwest::Result<Response>) -> Result<Option<A>, Failed> {
         let away =
-            |error: reqwest::Error| Failed::Away(format!("{} does not answer: {}", self.base, client::cause(&error)));
-        let response = response.map_err(away)?;
+            |error: reqwest::Error| Failed::Away(format!("{} does not answer: {}", self.base(), client::cause(&error)));
+        let response = response.map_err(away).inspect_err(|_| self.move_on())?;
+        self.state().answered = Instant::now();
         if response.status().is_success() && self.state().trouble.take().is_some() {
-            tracing::info!("{} answers again", self.base);
+            tracing::info!("{} answers again", self.base());
         }
         match response.status() {
             StatusCode::NO_CONTENT => Ok(None),
@@ -206,7 +233,7 @@ impl Remote {
             StatusCode::GONE => Err(Failed::Unknown),
             status => {
                 let said: serde_json::Value = response.json().await.unwrap_or_default();
-                let error = format!("{} says {status}: {}", self.base, said["detail"].as_str().unwrap_or_default());
+                let error = format!("{} says {status}: {}", self.base(), said["detail"].as_str().unwrap_or_default());
                 let passes = [StatusCode::BAD_GATEWAY, StatusCode::SERVICE_UNAVAILABLE, StatusCode::GATEWAY_TIMEOUT];
                 Err(match status {
                     StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
@@ -252,9 +279,9 @@ impl Remote {
         if let Some(work) = self.state().works.get(run_id) {
             return Ok(work.clone());
         }
-        let url = format!("{}/v1/runs/{run_id}/work", self.base);
+        let url = format!("{}/v1/runs/{run_id}/work", self.base());
         let work: Option<Work> = self.read(self.client().get(url).timeout(PATIENCE).send().await).await?;
-        let work = work.ok_or_else(|| Failed::Refused(format!("{} has no plan of run {run_id}", self.base)))?;
+        let work = work.ok_or_else(|| Failed::Refused(format!("{} has no plan of run {run_id}", self.base())))?;
         let shared = Arc::new(Shared { plan: Arc::new(work.plan), pins: Arc::new(work.pins) });
         let works = &mut self.state().works;
         // Ids begin with the time, so the first is the oldest.
@@ -279,12 +306,14 @@ impl Pauses {
 #[async_trait]
 impl Link for Remote {
     async fn claim(&self) -> Option<Claim> {
-        let mut closing = self.closing.subscribe();
+        let (mut closing, mut at) = (self.closing.subscribe(), self.at.subscribe());
         let mut pauses = Pauses(PAUSE_MIN);
         loop {
             let claimed = tokio::select! {
                 biased;
                 _ = closing.wait_for(|closing| *closing) => return None,
+                // What was asked of the server before is of no use any more.
+                Ok(()) = at.changed() => continue,
                 claimed = self.try_claim() => claimed,
             };
             match claimed {
@@ -329,6 +358,6 @@ impl Link for Remote {
                 Ok(_) | Err(Failed::Unknown) => return,
             }
         }
-        tracing::warn!("{} lines of log are lost: {} does not take them", lines.len(), self.base);
+        tracing::warn!("{} lines of log are lost: {} does not take them", lines.len(), self.base());
     }
 }

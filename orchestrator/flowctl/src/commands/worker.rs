@@ -15,7 +15,8 @@ use crate::{interrupt, local};
 /// Work for a server, from any machine that reaches its lake.
 ///
 /// Takes tasks whose `requires` fit the labels, for as long as this process lives; a server that is away is waited
-/// for. The first Ctrl-C or SIGTERM takes no more work and waits for what is running, the second ends the process at
+/// for. Of servers that share a store, --server takes several with commas: the worker turns to the next one when one
+/// gives no answer for three seconds. The first Ctrl-C or SIGTERM takes no more work and waits for what is running, the second ends the process at
 /// once: what it did is done again elsewhere.
 ///
 /// A server that has tokens wants one with the scope `work`, in the file of --token-file or in FLOWCTL_TOKEN. While it
@@ -53,7 +54,8 @@ async fn work(args: &Args, cx: &Context, cores: Handle) -> Result<(), Error> {
     let executor = Arc::new(tasks::Executor::new(engine, local::folders(settings)));
     let labels: BTreeMap<String, String> = args.labels.iter().cloned().collect();
     let name = args.name.clone().unwrap_or_else(default_name);
-    let remote = Remote::new(&server, cx.access(), name, settings.slots, labels);
+    let servers: Vec<&str> = server.split(',').map(str::trim).filter(|url| !url.is_empty()).collect();
+    let remote = Remote::new(&servers, cx.access(), name, settings.slots, labels);
     let remote = Arc::new(remote.map_err(Error::usage)?);
     let mut stop = interrupt::listen_to_stop()?;
     let beating = remote.clone();

@@ -25,7 +25,9 @@ impl Driver<'_> {
             if !start.is_some_and(|event| self.push(batch, event)) {
                 break;
             }
-            self.rooms.take(self.run.plan(), task);
+            if !planted!(OwnSlotsUncounted) {
+                self.rooms.take(self.run.plan(), task);
+            }
             batch.taken.insert((task, attempt), place);
             any = true;
         }

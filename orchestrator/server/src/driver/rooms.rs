@@ -116,7 +116,8 @@ impl Driver<'_> {
 
     /// The store has refused: somebody else was faster.
     pub(super) fn refused(&mut self) {
-        self.rooms.refused_until = self.seat.clock.now() + TAIL_MS;
+        self.rooms.refused_until =
+            self.seat.clock.now() + if planted!(RefusalIsFinal) { Time::MAX / 2 } else { TAIL_MS };
         self.rooms.is_open = false;
     }
 

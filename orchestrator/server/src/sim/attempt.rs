@@ -46,7 +46,8 @@ pub fn note(world: &World, assignment: &Assignment, label: &'static str, receipt
     if receipt == Receipt::Recorded {
         let task = assignment.plan.tasks[assignment.task].name.clone();
         let attempt = (assignment.run_id.clone(), task, assignment.attempt);
-        if let Some(before) = world.seen().recorded.insert(attempt.clone(), label) {
+        let before = world.seen().recorded.insert(attempt.clone(), label);
+        if let Some(before) = before {
             world.broken(format!("{attempt:?} is recorded as {before}, and again as {label}"));
         }
     }

@@ -73,10 +73,18 @@ pub enum Bug {
     LeavesNothing,
     /// The time goes back with the wall clock.
     TimeGoesBack,
+    /// A driver does not count the slots of pools that it takes itself.
+    OwnSlotsUncounted,
+    /// Who was refused a slot of a pool never asks again.
+    RefusalIsFinal,
+    /// The slot of a pool stays taken when its attempt has ended.
+    HoldKept,
+    /// Attempts that start in one append count as one in their pool.
+    BatchUncounted,
 }
 
 impl Bug {
-    pub const ALL: [Bug; 27] = [
+    pub const ALL: [Bug; 31] = [
         Bug::Unfenced,
         Bug::LeaseNotRenewed,
         Bug::TakeoverForgetsAttempts,
@@ -104,5 +112,9 @@ impl Bug {
         Bug::ServesTwice,
         Bug::LeavesNothing,
         Bug::TimeGoesBack,
+        Bug::OwnSlotsUncounted,
+        Bug::RefusalIsFinal,
+        Bug::HoldKept,
+        Bug::BatchUncounted,
     ];
 }

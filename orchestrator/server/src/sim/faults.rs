@@ -76,9 +76,13 @@ impl Faults {
         }
     }
 
+    /// Whether a lease may run out while its server lives, or its server may be gone.
+    pub fn end_leases(&self) -> bool {
+        self.kills || self.ends || self.outages || self.slow || self.store_clock
+    }
+
     /// Whether an attempt may lose its worker. Where nothing of this kind happens none may.
     pub fn lose_attempts(&self) -> bool {
-        let store = self.outages || self.slow || self.store_clock;
-        store || self.kills || self.ends || self.vanish || self.sleeps || self.goodbyes || self.lost
+        self.end_leases() || self.vanish || self.sleeps || self.goodbyes || self.lost
     }
 }

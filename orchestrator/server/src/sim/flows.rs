@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use flow::plan::{Input, Need, Output, Plan, Retry, Task};
+use flow::plan::{Input, Limits, Need, Output, Plan, Retry, Task};
 use flow::schedule::Schedule;
 use flow::spec::Mode;
 use flow::wire::Pins;
 
 use super::dice::Dice;
+use super::pools::SHARED;
 use super::world::World;
 use crate::service::{Compile, Loaded, Order};
 
@@ -68,7 +69,9 @@ fn schedule(rules: &str) -> Schedule {
 fn draw_plan(dice: &mut Dice, flow: &str) -> Plan {
     let count = 1 + dice.below(5);
     let tasks = (0..count).map(|id| draw_task(dice, flow, id)).collect();
-    Plan { flow: flow.to_owned(), tasks, ..Plan::default() }
+    let mut limit = || dice.one_in(4).then(|| 1 + dice.below(2) as u32);
+    let limits = Limits { runs: limit(), tasks: limit() };
+    Plan { flow: flow.to_owned(), tasks, limits, ..Plan::default() }
 }
 
 fn draw_task(dice: &mut Dice, flow: &str, id: usize) -> Task {
@@ -86,7 +89,9 @@ fn draw_task(dice: &mut Dice, flow: &str, id: usize) -> Task {
         partition_by: vec![],
         columns: vec![],
     });
-    Task { name: format!("t{id}"), kind: kind.to_owned(), needs, inputs, retry, requires, output, ..Task::default() }
+    let pool = dice.one_in(2).then(|| SHARED.to_owned());
+    let (name, kind, priority) = (format!("t{id}"), kind.to_owned(), dice.below(3) as i32);
+    Task { name, kind, needs, inputs, retry, requires, pool, priority, output, ..Task::default() }
 }
 
 /// The compiler of one world.

@@ -80,7 +80,8 @@ impl Servers {
             let Some(up) = first else { return };
             up.until(true).await;
             let came_in = enter(&link, &link.server).await.is_ok();
-            if came_in && up.get() {
+            let is_served = link.world.tables().servers.keys().any(|name| *name != link.server);
+            if came_in && up.get() && is_served {
                 link.world.broken(format!("{} comes in although the store is served", link.server));
             }
             link.world.tables().servers.remove(&link.server);
@@ -94,7 +95,7 @@ impl Servers {
         let ahead = Arc::new(AtomicI64::new(off));
         let clock = {
             let (world, ahead) = (world.clone(), ahead.clone());
-            Clock::following(move || world.now().saturating_add_signed(ahead.load(Ordering::Relaxed)))
+            Clock::following(move || world.clock(&ahead))
         };
         let hall = Hall::default();
         let link = Arc::new(Link { world: world.clone(), server: name.clone(), index });

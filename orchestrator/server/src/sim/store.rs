@@ -1,6 +1,6 @@
 //! A store in memory that is less kind than a real one, and sees who writes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -9,12 +9,15 @@ use flow::run::{Event, Record, Run};
 use flow::wire::Pins;
 use store::{Created, Error, Head, Kind, Loaded, NewRun, Origin, Scheduled};
 
+use super::pools::Pools;
 use super::world::World;
 use crate::Journal;
 use crate::journal::Ledger;
 
-/// How long a schedule may be held before no run is made for it any more: what was under way may still end.
-const HOLD_MS: Time = 10_000;
+/// How long a schedule may be held before no run is made for it any more: what was under way may still end, which takes
+/// longer where the store is slow.
+const HOLD_MS: Time = 1_000;
+const HOLD_SLOW_MS: Time = 20_000;
 
 /// What is durable.
 #[derive(Default)]
@@ -27,6 +30,7 @@ pub struct Tables {
     pub servers: BTreeMap<String, Time>,
     pub keys: BTreeMap<String, String>,
     pub tokens: BTreeMap<String, u64>,
+    pub pools: Pools,
 }
 
 pub struct RunRow {
@@ -35,11 +39,15 @@ pub struct RunRow {
     pub records: Vec<Record>,
     /// Who wrote each record.
     pub writers: Vec<String>,
+    /// Tasks of which an attempt is under way.
+    pub running: BTreeSet<String>,
 }
 
 pub struct Lease {
     pub holder: String,
     expires_at: Time,
+    /// Whether the holder has recorded anything since it came.
+    is_used: bool,
 }
 
 pub struct ScheduleRow {
@@ -62,7 +70,7 @@ pub fn error(kind: Kind) -> Error {
 }
 
 impl Tables {
-    fn is_held(&self, run_id: &str, now: Time) -> bool {
+    pub fn is_held(&self, run_id: &str, now: Time) -> bool {
         self.leases.get(run_id).is_some_and(|lease| lease.expires_at > now)
     }
 
@@ -81,6 +89,13 @@ impl Tables {
         let records: Vec<Record> = records.into_iter().map(|record| self.with_token(run.plan(), record)).collect();
         let Some(row) = self.runs.get_mut(run.id()) else { return records };
         row.writers.extend(records.iter().map(|_| writer.to_owned()));
+        for record in &records {
+            match (&record.event, record.event.task()) {
+                (Event::TaskStarted { task, .. }, _) => _ = row.running.insert(task.clone()),
+                (_, Some((task, _))) => _ = row.running.remove(task),
+                _ => {}
+            }
+        }
         row.records.extend(records.clone());
         row.head.seq = row.records.len() as u64;
         row.head.state = run.state();
@@ -88,6 +103,7 @@ impl Tables {
         row.head.finished_at = run.finished_at();
         row.head.error = run.error().map(str::to_owned);
         if run.state().is_terminal() {
+            row.running.clear();
             self.leases.remove(run.id());
         }
         records
@@ -181,7 +197,8 @@ impl Link {
             self.world.broken(format!("{}: a scheduled run of {flow} is made while another goes on", self.server));
         }
         let held = tables.schedules.get(flow).and_then(|row| row.held);
-        if held.is_some_and(|since| self.world.now() > since + HOLD_MS) {
+        let patience = if self.world.faults.slow { HOLD_SLOW_MS } else { HOLD_MS };
+        if held.is_some_and(|since| self.world.now() > since + patience) {
             self.world.broken(format!("{}: a run of {flow} is made although it is held", self.server));
         }
     }
@@ -204,7 +221,8 @@ impl Journal for Link {
             if let Some(key) = new.key {
                 tables.keys.insert(key.to_owned(), run.id().to_owned());
             }
-            let row = RunRow { head: head(new, run), plan: run.plan().clone(), records: vec![], writers: vec![] };
+            let (head, plan) = (head(new, run), run.plan().clone());
+            let row = RunRow { head, plan, records: vec![], writers: vec![], running: BTreeSet::new() };
             tables.runs.insert(run.id().to_owned(), row);
             Ok(Created::New(tables.write(run, records, &self.server)))
         })
@@ -212,7 +230,7 @@ impl Journal for Link {
     }
 
     async fn append(&self, holder: &str, run: &Run, records: Vec<Record>) -> Result<Vec<Record>, Error> {
-        self.write(|tables, _| {
+        self.write(|tables, now| {
             let (Some(row), Some(first)) = (tables.runs.get(run.id()), records.first()) else { return Ok(vec![]) };
             let lease = tables.leases.get(run.id()).map(|lease| lease.holder.as_str());
             if row.head.seq + 1 != first.seq || !holder.is_empty() && lease != Some(holder) {
@@ -221,7 +239,13 @@ impl Journal for Link {
             if lease != Some(&self.server) {
                 self.world.broken(format!("{} appends to {}, which {lease:?} drives", self.server, run.id()));
             }
-            Ok(tables.write(run, records, &self.server))
+            tables.admit(run, &records, now)?;
+            let written = tables.write(run, records, &self.server);
+            tables.leases.get_mut(run.id()).into_iter().for_each(|lease| lease.is_used = true);
+            if let Some(overfull) = tables.overfull(run, &written, now) {
+                self.world.broken(format!("{} starts something in {}: {overfull}", self.server, run.id()));
+            }
+            Ok(written)
         })
         .await
     }
@@ -242,16 +266,23 @@ impl Journal for Link {
         .await
     }
 
-    async fn may_begin(&self, _: &Run) -> Result<bool, Error> {
-        self.read(|_, _| Ok(true)).await
+    async fn may_begin(&self, run: &Run) -> Result<bool, Error> {
+        self.read(|tables, now| Ok(tables.room_to_begin(run, now) > 0)).await
     }
 
-    async fn rooms(&self, _: &Run, _: &BTreeMap<String, i32>) -> Result<HashMap<String, i64>, Error> {
-        self.read(|_, _| Ok(HashMap::new())).await
+    async fn rooms(&self, run: &Run, wanted: &BTreeMap<String, i32>) -> Result<HashMap<String, i64>, Error> {
+        let room =
+            |tables: &Tables, pool: &String, priority, now| (pool.clone(), tables.room(run, pool, priority, now));
+        self.read(|tables, now| Ok(wanted.iter().map(|(pool, priority)| room(tables, pool, *priority, now)).collect()))
+            .await
     }
 
-    async fn wait_for(&self, _: &str, _: &BTreeMap<String, i32>) -> Result<(), Error> {
-        self.write(|_, _| Ok(())).await
+    async fn wait_for(&self, run_id: &str, wanted: &BTreeMap<String, i32>) -> Result<(), Error> {
+        self.write(|tables, now| {
+            wanted.iter().for_each(|(pool, priority)| tables.wait_for(run_id, pool, *priority, now));
+            Ok(())
+        })
+        .await
     }
 }
 
@@ -276,11 +307,14 @@ impl Ledger for Link {
 
     async fn acquire(&self, run_id: &str, holder: &str, lease_ms: u64) -> Result<bool, Error> {
         self.write(|tables, now| {
-            let others = tables.leases.get(run_id).is_some_and(|lease| lease.holder != holder);
-            if others && tables.is_held(run_id, now) {
+            let others = tables.leases.get(run_id).filter(|lease| lease.holder != holder);
+            if others.is_some_and(|lease| lease.expires_at > now) {
                 return Ok(false);
             }
-            let lease = Lease { holder: holder.to_owned(), expires_at: now + lease_ms };
+            if others.is_some_and(|lease| lease.is_used) && !self.world.faults.end_leases() {
+                self.world.broken(format!("{} takes {run_id} over although its server is there", self.server));
+            }
+            let lease = Lease { holder: holder.to_owned(), expires_at: now + lease_ms, is_used: false };
             tables.leases.insert(run_id.to_owned(), lease);
             Ok(true)
         })

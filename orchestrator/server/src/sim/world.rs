@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use super::faults::Faults;
 use super::flows::FlowFile;
 use super::judge;
 use super::lake::Lake;
+use super::pools::Pools;
 use super::servers::Servers;
 use super::store::Tables;
 use super::workers::Workers;
@@ -24,12 +25,20 @@ const BEGIN: Time = 1_700_000_000_000;
 /// Within this time everything closes once nothing goes wrong any more: a worker's lease and two looks at it, a
 /// server's lease, what is left of an outage, and the work itself.
 const CALM_MS: Time = 25_000;
+/// So much happens in no world in which nobody spins.
+const STEPS_MAX: u64 = 50_000;
+/// Nor does anybody look at the clock so often without waiting for anything.
+const LOOKS_MAX: u64 = 100_000;
 
 /// What all its parts share. Nothing holds a lock across an await.
 pub struct World {
     pub faults: Faults,
     calm: AtomicBool,
     begin: Instant,
+    /// How much has happened.
+    steps: AtomicU64,
+    /// How often a clock was looked at since something happened.
+    looks: AtomicU64,
     dice: Mutex<Dice>,
     flows: Mutex<BTreeMap<String, FlowFile>>,
     /// By flow: its schedule, and whether no time may be left out.
@@ -139,8 +148,22 @@ impl World {
         sleep(Duration::from_millis(pause as u64)).await;
     }
 
-    /// A moment, or none, in which others may do something.
+    /// What a server's clock shows that is so far ahead. Who asks for ever without waiting dies.
+    pub fn clock(&self, ahead: &AtomicI64) -> Time {
+        if self.looks.fetch_add(1, Ordering::Relaxed) > LOOKS_MAX {
+            self.broken("somebody spins without waiting for anything".to_owned());
+            panic!("it spins");
+        }
+        self.now().saturating_add_signed(ahead.load(Ordering::Relaxed))
+    }
+
+    /// A moment, or none, in which others may do something. Who spins for ever stays here.
     pub async fn delay(&self) {
+        self.looks.store(0, Ordering::Relaxed);
+        if self.steps.fetch_add(1, Ordering::Relaxed) > STEPS_MAX {
+            self.broken("somebody spins".to_owned());
+            std::future::pending::<()>().await;
+        }
         match self.below(3) {
             0 => self.sleep_below(20).await,
             _ => tokio::task::yield_now().await,
@@ -167,15 +190,18 @@ pub async fn live(seed: u64) -> Result<String, String> {
     let flows = (0..1 + dice.below(3)).map(|number| FlowFile::draw(&mut dice, number));
     let flows: BTreeMap<String, FlowFile> = flows.map(|flow| (format!("{}.toml", flow.name), flow)).collect();
     let scheduled = |flow: &FlowFile| Some((flow.name.clone(), (flow.schedule.clone()?, flow.catches_up)));
+    let pools = Pools::of(1 + dice.below(3) as u32);
     let schedules = flows.values().filter_map(scheduled).collect();
     let world = Arc::new(World {
         faults,
         calm: AtomicBool::new(false),
         begin: Instant::now(),
+        steps: AtomicU64::new(0),
+        looks: AtomicU64::new(0),
         dice: Mutex::new(dice),
         flows: Mutex::new(flows),
         schedules,
-        tables: Mutex::new(Tables { exclusive, ..Tables::default() }),
+        tables: Mutex::new(Tables { exclusive, pools, ..Tables::default() }),
         lake: Mutex::default(),
         seen: Mutex::default(),
         store_ahead: AtomicI64::new(0),
@@ -183,8 +209,8 @@ pub async fn live(seed: u64) -> Result<String, String> {
     });
     let servers = Arc::new(Servers::start(&world, count));
     let mut workers = Workers::start(&world, &servers);
-    for _ in 0..8 + world.below(25) {
-        world.sleep_below(2_000).await;
+    for _ in 0..12 + world.below(30) {
+        world.sleep_below(1_000).await;
         trouble(&world, &servers, &mut workers).await;
         judge::on_the_way(&world, &servers)?;
     }
@@ -292,7 +318,7 @@ async fn calm_down(world: &Arc<World>, servers: &Arc<Servers>, workers: &mut Wor
     sleep(Duration::from_secs(5)).await;
     world.flows().clear();
     let begin = world.now();
-    while !open_runs(world).is_empty() && world.now() < begin + CALM_MS {
+    while world.seen().broken.is_empty() && !open_runs(world).is_empty() && world.now() < begin + CALM_MS {
         let hanging: Vec<String> = world.seen().hanging.iter().cloned().collect();
         for run_id in hanging {
             let at = world.now();
