@@ -10,7 +10,8 @@ use crate::world::{World, until};
 
 /// A command that takes one of `slots` locks, which the kernel frees whatever becomes of it, and says so if there is none.
 fn counting(slots: usize, seconds: &str) -> String {
-    let take = |slot| format!("{{ exec 9>../lock{slot} && flock -n 9; }}");
+    // Doubled braces: a single one is a placeholder of the flow file.
+    let take = |slot| format!("{{{{ exec 9>../lock{slot} && flock -n 9; }}}}");
     let tries: Vec<String> = (0..slots).map(take).collect();
     format!("{} || echo over >> ../over; echo x >> ../ran; sleep {seconds}", tries.join(" || "))
 }
