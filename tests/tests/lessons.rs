@@ -33,5 +33,6 @@ lessons! {
     schedules: "08-schedules",
     fleet: "09-fleet",
     api: "10-api",
+    operations: "11-operations",
     limits: "12-limits",
 }

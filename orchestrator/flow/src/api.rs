@@ -82,6 +82,9 @@ pub struct Coming {
     pub flow: String,
     /// The schedule in words.
     pub schedule: String,
+    /// Whether nothing runs by itself until the flow is resumed.
+    #[serde(default)]
+    pub paused: bool,
     /// Fewer than asked for if the schedule ends.
     pub times: Vec<Upcoming>,
 }
@@ -138,6 +141,15 @@ pub struct Times {
     pub logical_times: Vec<String>,
     /// How many have one.
     pub left_out: usize,
+}
+
+/// `POST /v1/runs/{run}/retry`: a run that is over, to be done again.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Again {
+    /// Tasks to do again with everything that comes after them, whatever they were before.
+    #[serde(default)]
+    pub from: Vec<String>,
 }
 
 /// The run that was made, or meant.

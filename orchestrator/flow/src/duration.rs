@@ -40,6 +40,17 @@ pub fn parse(text: &str) -> Result<u64, String> {
     Ok(total_ms)
 }
 
+/// Reads how long something is kept: what is used just now is never old, so a second is the least.
+///
+/// # Errors
+/// As [`parse`], or that it is too short.
+pub fn keep(text: &str) -> Result<u64, String> {
+    match parse(text)? {
+        0..1_000 => Err(format!("`{text}` is too short to keep anything; a second is the least")),
+        ms => Ok(ms),
+    }
+}
+
 /// Writes milliseconds as [`parse`] reads them.
 pub fn display(ms: u64) -> String {
     let (mut rest, mut text) = (ms, String::new());

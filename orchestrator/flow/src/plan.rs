@@ -38,6 +38,9 @@ pub struct Plan {
     /// How much of the flow may go on at the same time, over all its runs.
     #[serde(default, skip_serializing_if = "Limits::is_none")]
     pub limits: Limits,
+    /// How long the flow's runs, and the versions of tables that they need, are kept; the project says if this does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_ms: Option<Time>,
     pub sources: Vec<Source>,
     /// In topological order; ties in the order of the file.
     pub tasks: Vec<Task>,

@@ -183,7 +183,7 @@ mod tests {
     fn missed_times_are_made_up_for_as_the_file_says() {
         let hours = |texts: [&str; 3]| texts.map(|hour| at(&format!("2024-01-03T{hour}:00:00Z")));
         let [three, nine, now] = hours(["03", "09", "10"]);
-        let standing = Standing { handled: three, busy: false, up_since: now - 7_200_000 };
+        let standing = Standing { handled: three, busy: false, paused: false, up_since: now - 7_200_000 };
         let turn =
             |rules: &str, standing| schedule(&format!("cron = \"0 */3 * * *\"\n{rules}")).turn("f", standing, now);
         let run = |time, handled| Some(Turn { run: time, handled });
@@ -222,7 +222,7 @@ mod tests {
         let late = self::schedule("cron = \"@hourly\"\njitter = \"2d\"");
         let times: Vec<Time> = late.after(0).take(20).collect();
         assert!(times.windows(2).all(|two| late.due("f", two[0]) < two[1]), "each before the next comes up");
-        let (now, standing) = (times[9] + 1, Standing { handled: times[4], busy: false, up_since: 0 });
+        let (now, standing) = (times[9] + 1, Standing { handled: times[4], busy: false, paused: false, up_since: 0 });
         let run = late.turn("f", standing, now).and_then(|turn| turn.run);
         assert_eq!(run, Some(if late.due("f", times[9]) <= now { times[9] } else { times[8] }));
     }

@@ -37,6 +37,9 @@ pub struct Flow {
     /// What happens to independent tasks when a task fails.
     #[serde(default)]
     pub on_failure: OnFailure,
+    /// How long runs, their logs and artifacts, and old versions of tables are kept, such as `90d`. The newest successful run and the newest version of each table always are. Default: `keep` of flowctl.toml; without that, for ever.
+    #[schemars(with = "Option<String>")]
+    pub keep: Option<Spanned<String>>,
     /// When the flow runs by itself.
     #[schemars(with = "Option<Schedule>")]
     pub schedule: Option<Spanned<Schedule>>,

@@ -54,6 +54,11 @@ pub enum Value {
 /// The parameters of a run, by name.
 pub type Params = BTreeMap<String, Value>;
 
+/// Parameters as texts, in the form in which `-p name=value` takes them.
+pub fn texts(params: &Params) -> BTreeMap<String, String> {
+    params.iter().map(|(name, value)| (name.clone(), value.to_string())).collect()
+}
+
 /// Why parameters cannot be used. Wrong usage, not a mistake in the flow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {

@@ -85,6 +85,10 @@ pub enum Command {
     Token(token::Args),
     Cancel(cancel::Args),
     Retry(retry::Args),
+    Pause(pause::Args),
+    Resume(resume::Args),
+    Prune(prune::Args),
+    Backup(backup::Args),
     Schema(schema::Args),
     Explain(explain::Args),
     Fsck(fsck::Args),
@@ -95,7 +99,9 @@ pub enum Command {
 impl Command {
     /// Whether it can do its work at a server.
     fn asks_servers(&self) -> bool {
-        use Command::{Backfill, Cancel, Datasets, Impact, Lineage, Logs, Next, Retry, Run, Runs, Show, Why, Worker};
+        use Command::{
+            Backfill, Cancel, Datasets, Impact, Lineage, Logs, Next, Pause, Resume, Retry, Run, Runs, Show, Why, Worker,
+        };
         matches!(
             self,
             Run(_)
@@ -110,6 +116,8 @@ impl Command {
                 | Cancel(_)
                 | Backfill(_)
                 | Retry(_)
+                | Pause(_)
+                | Resume(_)
                 | Worker(_)
         )
     }
@@ -158,6 +166,10 @@ fn dispatch(command: &Command, cx: &Context) -> Result<Exit, Error> {
         Command::Worker(args) => worker::run(args, cx),
         Command::Token(args) => token::run(args, cx),
         Command::Retry(args) => retry::run(args, cx),
+        Command::Pause(args) => pause::run(args, cx),
+        Command::Resume(args) => resume::run(args, cx),
+        Command::Prune(args) => prune::run(args, cx),
+        Command::Backup(args) => backup::run(args, cx),
         Command::Schema(args) => schema::run(args, cx),
         Command::Explain(args) => explain::run(args, cx),
         Command::Fsck(args) => fsck::run(args, cx),

@@ -70,6 +70,11 @@ impl Client {
         self.read(response).await
     }
 
+    /// Asks for something to be done to which there is nothing to say.
+    pub async fn tell(&self, path: &[&str]) -> Result<(), Error> {
+        self.send(self.http.post(self.url(path)).timeout(PATIENCE)).await.map(drop)
+    }
+
     /// As [`Client::post`], and once more if the answer was lost: the key keeps it from being done twice.
     pub async fn post_once<A: DeserializeOwned>(
         &self,

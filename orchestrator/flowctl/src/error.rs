@@ -129,6 +129,15 @@ impl From<server::Error> for Error {
     }
 }
 
+impl From<server::retention::Error> for Error {
+    fn from(error: server::retention::Error) -> Self {
+        match error {
+            server::retention::Error::Store(error) => error.into(),
+            error => Error::new(Exit::Unreachable, format!("failed to {error}")).hint("run it again: it goes on"),
+        }
+    }
+}
+
 impl From<engine::Error> for Error {
     fn from(error: engine::Error) -> Self {
         let exit = match &error {

@@ -9,7 +9,7 @@ use flow::api::NewRun;
 use flow::diagnostic::Diagnostic;
 use flow::plan::Plan;
 use flow::schedule::Schedule;
-use flow::value::Problem;
+use flow::value::{self, Problem};
 use flow::view::rfc3339;
 use flow::{Time, check, codes, name, spec};
 use store::Sizes;
@@ -67,9 +67,8 @@ impl Wanted {
 
     /// What an earlier run of `plan` was asked for.
     pub fn again(plan: &Plan) -> Self {
-        let text = |value: serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         Wanted {
-            params: plan.params.iter().map(|(name, value)| (name.clone(), text(value.json()))).collect(),
+            params: value::texts(&plan.params).into_iter().collect(),
             select: plan.selection.clone(),
             at: plan.logical_time,
         }

@@ -18,6 +18,7 @@ mod local;
 mod logging;
 mod place;
 mod print;
+mod pruning;
 mod settings;
 mod slots;
 

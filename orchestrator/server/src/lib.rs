@@ -30,6 +30,7 @@ pub mod hall;
 mod journal;
 pub mod look;
 mod remotes;
+pub mod retention;
 pub mod service;
 #[cfg(test)]
 mod sim;

@@ -10,7 +10,7 @@ use flow::name::Miss;
 use flow::plan::{Column, Plan};
 use flow::run::{Crowd, Outlook, Record, Run, RunState};
 use flow::schedule::Schedule;
-use flow::view::{self, Head, Impact, Line, Lineage, Show, Ways, Why, rfc3339};
+use flow::view::{self, Head, Impact, Line, Lineage, Reason, Show, Ways, Why, rfc3339};
 use flow::{Time, catalogue};
 use store::Store;
 
@@ -107,7 +107,13 @@ pub async fn show(store: &Store, reference: &str) -> Result<Show, Error> {
 pub async fn why(store: &Store, reference: &str, task: Option<&str>) -> Result<Why, Error> {
     let (run, records, _) = replayed(store, reference).await?;
     let outlook = outlook(store, &run, Clock::system().now()).await?;
-    Ok(view::why(&run, &records, task, &outlook)?)
+    let mut why = view::why(&run, &records, task, &outlook)?;
+    let flow = &run.plan().flow;
+    if task.is_none() && store.schedule(flow).await?.is_some_and(|standing| standing.paused) {
+        let message = format!("the schedule of flow `{flow}` is paused: no run follows until `flowctl resume {flow}`");
+        why.reasons.push(Reason { kind: "paused".into(), message, since: None, blocking: vec![], task: None });
+    }
+    Ok(why)
 }
 
 /// What other runs have to do with it that a run, or a task of it, is where it is.
@@ -236,14 +242,14 @@ pub async fn undone(store: &Store, plan: &Plan, times: &[Time], again: bool) -> 
 }
 
 /// The times of a flow's schedule after `after`.
-pub fn coming(flow: &str, schedule: &Schedule, after: Time, limit: u32) -> Coming {
+pub fn coming(flow: &str, schedule: &Schedule, paused: bool, after: Time, limit: u32) -> Coming {
     let upcoming = |at: Time| Upcoming {
         logical_time: rfc3339(at),
         scheduled_for: rfc3339(schedule.due(flow, at)),
         wall: schedule.wall(at),
     };
     let times = schedule.after(after).take(limit as usize).map(upcoming).collect();
-    Coming { flow: flow.to_owned(), schedule: schedule.describe(), times }
+    Coming { flow: flow.to_owned(), schedule: schedule.describe(), paused, times }
 }
 
 #[cfg(test)]

@@ -1,1 +1,0 @@
-select 1 from plans where hash = $1

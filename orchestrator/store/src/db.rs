@@ -107,6 +107,33 @@ impl Db {
         Ok(touched)
     }
 
+    /// Runs the statement that copies the whole database into a file. It reads one state and stops nobody from writing.
+    pub async fn copy_to(&self, sql: &'static str, file: &str) -> Result<(), Error> {
+        let args = [Arg::from(file)];
+        let done = match self {
+            Db::Sqlite { readers, .. } => bind!(sql, &args, false).execute(readers).await.map(drop),
+            Db::Postgres { place, .. } => {
+                return Err(Error::new(
+                    Kind::Refused,
+                    format!("copy the store at {place}: that is pg_dump's business"),
+                ));
+            }
+        };
+        done.map_err(|error| Error::from_sqlx(self.place(), &error))
+    }
+
+    /// Begins to read what is committed now: what others write meanwhile is not seen.
+    pub async fn snapshot(&self) -> Result<Tx<'_>, Error> {
+        let inner = match self {
+            Db::Sqlite { readers, .. } => readers.begin_with("begin").await.map(TxInner::Sqlite),
+            Db::Postgres { pool, .. } => {
+                pool.begin_with("begin isolation level repeatable read read only").await.map(TxInner::Postgres)
+            }
+        };
+        let inner = inner.map_err(|error| Error::from_sqlx(self.place(), &error))?;
+        Ok(Tx { place: self.place(), inner })
+    }
+
     pub async fn close(&self) {
         match self {
             Db::Sqlite { writer, readers, .. } => {
@@ -119,6 +146,10 @@ impl Db {
 }
 
 impl<'p> Tx<'p> {
+    pub fn place(&self) -> &'p str {
+        self.place
+    }
+
     /// Answers how many rows the statement touched.
     pub async fn execute(&mut self, sql: &'static str, args: &[Arg<'_>]) -> Result<u64, Error> {
         let touched = match &mut self.inner {

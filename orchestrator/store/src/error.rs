@@ -111,7 +111,9 @@ fn plain(error: &sqlx::Error) -> String {
 
 fn kind(error: &sqlx::Error) -> Kind {
     match error {
-        sqlx::Error::Database(error) if error.is_unique_violation() => Kind::Conflict,
+        sqlx::Error::Database(error) if error.is_unique_violation() || error.is_foreign_key_violation() => {
+            Kind::Conflict
+        }
         sqlx::Error::Database(error) => match error.code() {
             Some(code) if code.len() == 5 && error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_some() => {
                 kind_postgres(&code)

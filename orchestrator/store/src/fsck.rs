@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use flow::pools;
 use flow::run::{Event, Record, Run, RunState};
@@ -9,7 +10,8 @@ use flow::run::{Event, Record, Run, RunState};
 use crate::Store;
 use crate::db::Db;
 use crate::error::{Error, Kind};
-use crate::runs::{Head, Loaded};
+use crate::row::Row;
+use crate::runs::{self, Head, Loaded};
 
 /// A promise that is broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,47 +27,70 @@ pub struct Finding {
 /// The tokens seen so far, by dataset.
 type Tokens = BTreeMap<String, BTreeSet<u64>>;
 
+/// What is kept of a run beside its journal.
+struct Beside {
+    /// How each of its tasks stands, as text.
+    tasks: HashMap<String, String>,
+    /// The pools of which it holds slots, with the task that does.
+    held: BTreeSet<(String, String)>,
+}
+
+/// How long what looks wrong between two tables may take to be put right by those who are at it.
+const SETTLING: Duration = Duration::from_secs(1);
+
 impl Store {
-    /// Reads everything and answers what should not be. Writes nothing.
+    /// Reads everything and answers what should not be. Writes nothing. Runs may be made, driven and removed meanwhile:
+    /// each is looked at as of one instant.
     pub async fn fsck(&self) -> Result<Vec<Finding>, Error> {
-        let mut findings = self.whole().await?;
+        let mut findings = self.strays().await?;
+        if !findings.is_empty() {
+            tokio::time::sleep(SETTLING).await;
+            let still = self.strays().await?;
+            findings.retain(|finding| still.contains(finding));
+        }
+        findings.extend(self.file().await?);
         let mut tokens = Tokens::new();
         let heads = self.runs(None, None, i64::MAX.unsigned_abs()).await?;
         // Oldest first, so that of two runs that collide the later one is named.
         for head in heads.into_iter().rev() {
-            match self.load(&head.run_id).await {
-                Ok(loaded) => {
-                    let rows = self.task_rows(&head.run_id).await?;
-                    let held = self.held(&head.run_id).await?;
-                    findings.extend(run(loaded, &rows, &held, &mut tokens));
-                }
+            match self.load_with_tasks(&head.run_id).await {
+                Ok((loaded, beside)) => findings.extend(run(loaded, &beside, &mut tokens)),
                 Err(error) if error.kind == Kind::Corrupt => {
                     findings.push(finding(Some(&head.run_id), "unreadable", error.message));
                 }
+                // Retention has removed it since.
+                Err(error) if error.kind == Kind::NotFound => {}
                 Err(error) => return Err(error),
             }
         }
         Ok(findings)
     }
 
-    /// What is wrong between tables, or with the file.
-    async fn whole(&self) -> Result<Vec<Finding>, Error> {
-        let mut findings = vec![];
-        for mut row in self.db.read(include_str!("../sql/fsck_strays.sql"), &[]).await? {
+    /// What is wrong between tables.
+    async fn strays(&self) -> Result<Vec<Finding>, Error> {
+        let found = |mut row: Row<'_>| {
             let (kind, run_id) = (row.text()?, row.text()?);
-            findings.push(match kind.as_str() {
+            Ok(match kind.as_str() {
                 "hold" => {
                     finding(Some(&run_id), "closed-hold", "it is closed, or gone, and still holds slots of a pool")
                 }
                 "lease" => finding(Some(&run_id), "closed-lease", "it is closed and still has a driver's lease"),
                 "plan" => finding(Some(&run_id), "no-plan", "its plan is missing"),
                 _ => finding(Some(&run_id), "no-run", "there are events of it but no run"),
-            });
-        }
-        for mut row in self.db.read(include_str!("../sql/fsck_pools.sql"), &[]).await? {
+            })
+        };
+        let crowd = |mut row: Row<'_>| {
             let (pool, held, size) = (row.text()?, row.number()?, row.number()?);
-            findings.push(finding(None, "crowded", format!("{held} slots of pool {pool} are taken, which has {size}")));
-        }
+            Ok(finding(None, "crowded", format!("{held} slots of pool {pool} are taken, which has {size}")))
+        };
+        let strays = self.db.read(include_str!("../sql/fsck_strays.sql"), &[]).await?.into_iter().map(found);
+        let crowds = self.db.read(include_str!("../sql/fsck_pools.sql"), &[]).await?.into_iter().map(crowd);
+        strays.chain(crowds).collect()
+    }
+
+    /// What is wrong with the file.
+    async fn file(&self) -> Result<Vec<Finding>, Error> {
+        let mut findings = vec![];
         if matches!(self.db, Db::Sqlite { .. }) {
             for mut row in self.db.read(include_str!("../sql/fsck_file.sqlite.sql"), &[]).await? {
                 let said = row.text()?;
@@ -77,20 +102,20 @@ impl Store {
         Ok(findings)
     }
 
-    async fn task_rows(&self, run_id: &str) -> Result<HashMap<String, String>, Error> {
-        let rows = self.db.read(include_str!("../sql/fsck_tasks.sql"), &[run_id.into()]).await?;
-        let row = |mut row: crate::row::Row<'_>| {
+    /// A run, and what is kept of it beside the journal.
+    async fn load_with_tasks(&self, run_id: &str) -> Result<(Loaded, Beside), Error> {
+        let mut tx = self.db.snapshot().await?;
+        let loaded = runs::load(&mut tx, run_id).await?;
+        let row = |mut row: Row<'_>| {
             let task = row.text()?;
             let numbers = (row.text()?, row.number()?, row.flag()?, row.number_or_null()?, row.number_or_null()?);
             Ok((task, format!("{numbers:?}")))
         };
-        rows.into_iter().map(row).collect()
-    }
-
-    /// The pools of which a run holds slots, with the task that does.
-    async fn held(&self, run_id: &str) -> Result<BTreeSet<(String, String)>, Error> {
-        let rows = self.db.read(include_str!("../sql/fsck_holds.sql"), &[run_id.into()]).await?;
-        rows.into_iter().map(|mut row| Ok((row.text()?, row.text()?))).collect()
+        let rows = tx.fetch(include_str!("../sql/fsck_tasks.sql"), &[run_id.into()]).await?;
+        let tasks = rows.into_iter().map(row).collect::<Result<_, Error>>()?;
+        let rows = tx.fetch(include_str!("../sql/fsck_holds.sql"), &[run_id.into()]).await?;
+        let held = rows.into_iter().map(|mut row| Ok((row.text()?, row.text()?))).collect::<Result<_, Error>>()?;
+        Ok((loaded, Beside { tasks, held }))
     }
 }
 
@@ -99,12 +124,8 @@ fn finding(run_id: Option<&str>, kind: &'static str, message: impl Into<String>)
 }
 
 /// What is wrong with one run.
-fn run(
-    loaded: Loaded,
-    rows: &HashMap<String, String>,
-    held: &BTreeSet<(String, String)>,
-    tokens: &mut Tokens,
-) -> Vec<Finding> {
+fn run(loaded: Loaded, beside: &Beside, tokens: &mut Tokens) -> Vec<Finding> {
+    let Beside { tasks, held } = beside;
     let Loaded { head, plan, records, .. } = loaded;
     let found = |kind, message| finding(Some(&head.run_id), kind, message);
     let mut findings: Vec<Finding> = journal(&records).into_iter().map(|(kind, text)| found(kind, text)).collect();
@@ -120,7 +141,7 @@ fn run(
             findings.push(found("token", format!("event {} repeats a publish token of {dataset}", record.seq)));
         }
     }
-    findings.extend(projection(&head, &run, &records, rows).into_iter().map(|text| found("projection", text)));
+    findings.extend(projection(&head, &run, &records, tasks).into_iter().map(|text| found("projection", text)));
     let due = holds(&run);
     // Those of a run that is closed are looked for in the store as a whole.
     if *held != due && !run.state().is_terminal() {

@@ -7,6 +7,7 @@
 
 mod access;
 mod append;
+mod backup;
 mod datasets;
 mod db;
 mod durations;
@@ -18,6 +19,7 @@ mod logs;
 mod looks;
 mod migrate;
 mod open;
+mod retention;
 mod row;
 mod runs;
 mod service;
@@ -28,6 +30,7 @@ pub use error::{Error, Kind};
 pub use fsck::Finding;
 pub use limits::{Hold, Sizes};
 pub use logs::{Line, NumberedLine};
+pub use retention::RETENTION;
 pub use runs::{Created, Head, Loaded, NewRun, Origin};
 pub use service::Scheduled;
 

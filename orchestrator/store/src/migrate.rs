@@ -32,6 +32,10 @@ const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../migrations/0005_limits.sql"),
         postgres: include_str!("../migrations/0005_limits.sql"),
     },
+    Migration {
+        sqlite: include_str!("../migrations/0006_retention.sql"),
+        postgres: include_str!("../migrations/0006_retention.sql"),
+    },
 ];
 
 /// Checks the layout with one query and changes it only where it is behind.

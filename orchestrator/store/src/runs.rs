@@ -7,7 +7,7 @@ use flow::wire::{PinnedFile, Pins};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::db::Tx;
+use crate::db::{Db, Tx};
 use crate::error::{Error, Kind};
 use crate::row::{Arg, Row, word};
 use crate::{Store, append, leases};
@@ -96,7 +96,7 @@ impl Store {
             let run_id = rows.into_iter().next().map(|mut row| row.text()).transpose()?;
             return Ok(Created::Existing { run_id: run_id.unwrap_or_default() });
         }
-        let hash = insert_plan(&mut tx, run.plan()).await?;
+        let hash = insert_plan(&mut tx, run.plan(), self.plan_exists()).await?;
         if insert_run(&mut tx, new, run, &hash, records.len() as u64).await? == 0 {
             drop(tx);
             return self.existing(run).await;
@@ -116,6 +116,13 @@ impl Store {
         Ok(Created::New(records))
     }
 
+    fn plan_exists(&self) -> &'static str {
+        match self.db {
+            Db::Sqlite { .. } => include_str!("../sql/plan_exists.sqlite.sql"),
+            Db::Postgres { .. } => include_str!("../sql/plan_exists.postgres.sql"),
+        }
+    }
+
     async fn existing(&self, run: &Run) -> Result<Created, Error> {
         let args = [run.plan().flow.as_str().into(), run.plan().logical_time.into()];
         match self.db.read(include_str!("../sql/scheduled.sql"), &args).await?.into_iter().next() {
@@ -124,14 +131,9 @@ impl Store {
         }
     }
 
-    /// The run with its plan, what it pinned, and its journal from the first event on.
+    /// The run with its plan, what it pinned, and its journal from the first event on, all as of one instant.
     pub async fn load(&self, run_id: &str) -> Result<Loaded, Error> {
-        let head = self.head(run_id).await?;
-        let rows = self.db.read(include_str!("../sql/body.sql"), &[run_id.into()]).await?;
-        let Some(mut row) = rows.into_iter().next() else {
-            return Err(Error::corrupt(self.place(), format!("run {run_id} has no plan")));
-        };
-        Ok(Loaded { head, plan: row.json()?, pins: row.json()?, records: self.tail(run_id, 0).await? })
+        load(&mut self.db.snapshot().await?, run_id).await
     }
 
     /// The run without plan and journal.
@@ -148,11 +150,7 @@ impl Store {
     /// The events after number `after`, in order, at most `limit`.
     pub async fn events(&self, run_id: &str, after: u64, limit: u64) -> Result<Vec<Record>, Error> {
         let args = [run_id.into(), after.into(), limit.into()];
-        let rows = self.db.read(include_str!("../sql/tail.sql"), &args).await?;
-        let record = |mut row: Row<'_>| {
-            Ok(Record { run_id: run_id.into(), seq: row.number()?, at: row.number()?, event: row.json()? })
-        };
-        rows.into_iter().map(record).collect()
+        records(run_id, self.db.read(include_str!("../sql/tail.sql"), &args).await?)
     }
 
     /// Runs, newest first, at most `limit`, of one flow or state if asked.
@@ -199,7 +197,10 @@ impl Store {
         let mut rows = self.db.read(include_str!("../sql/find.sql"), &[reference.into()]).await?;
         match (rows.pop(), rows.pop()) {
             (Some(mut row), None) if !reference.is_empty() => row.text(),
-            (None, _) => Err(not_found(reference)),
+            (None, _) => Err(match made_at(reference) {
+                Some(at) if at <= self.removed_until().await? => removed(reference, at),
+                _ => not_found(reference),
+            }),
             _ => Err(Error::new(Kind::Refused, format!("tell which run `{reference}` is: several begin like that"))
                 .hint("give more of the run's id; `flowctl runs` lists them")),
         }
@@ -222,10 +223,33 @@ impl Store {
     }
 }
 
-async fn insert_plan(tx: &mut Tx<'_>, plan: &Plan) -> Result<String, Error> {
+/// As [`Store::load`], within a transaction that reads.
+pub(crate) async fn load(tx: &mut Tx<'_>, run_id: &str) -> Result<Loaded, Error> {
+    let rows = tx.fetch(include_str!("../sql/head.sql"), &[run_id.into()]).await?;
+    let head = rows.into_iter().next().map_or_else(|| Err(not_found(run_id)), head)?;
+    let rows = tx.fetch(include_str!("../sql/body.sql"), &[run_id.into()]).await?;
+    let Some(mut row) = rows.into_iter().next() else {
+        return Err(Error::corrupt(tx.place(), format!("run {run_id} has no plan")));
+    };
+    let (plan, pins) = (row.json()?, row.json()?);
+    let rows = tx.fetch(include_str!("../sql/tail.sql"), &[run_id.into(), 0_u64.into(), u64::MAX.into()]).await?;
+    Ok(Loaded { head, plan, pins, records: records(run_id, rows)? })
+}
+
+fn records(run_id: &str, rows: Vec<Row<'_>>) -> Result<Vec<Record>, Error> {
+    let record = |mut row: Row<'_>| {
+        Ok(Record { run_id: run_id.into(), seq: row.number()?, at: row.number()?, event: row.json()? })
+    };
+    rows.into_iter().map(record).collect()
+}
+
+async fn insert_plan(tx: &mut Tx<'_>, plan: &Plan, exists: &'static str) -> Result<String, Error> {
+    let reads: Vec<[Arg<'_>; 2]> =
+        plan.externals.iter().map(|dataset| [dataset.as_str().into(), plan.flow.as_str().into()]).collect();
+    tx.bulk(include_str!("../sql/readers_insert.sql"), &reads).await?;
     let body = json(plan)?;
     let hash = blake3::hash(body.as_bytes()).to_hex().to_string();
-    if !tx.fetch(include_str!("../sql/plan_exists.sql"), &[hash.as_str().into()]).await?.is_empty() {
+    if !tx.fetch(exists, &[hash.as_str().into()]).await?.is_empty() {
         return Ok(hash);
     }
     let args = [hash.as_str().into(), plan.flow.as_str().into(), body.into()];
@@ -282,6 +306,19 @@ pub(crate) fn head(mut row: Row<'_>) -> Result<Head, Error> {
 
 fn not_found(reference: &str) -> Error {
     Error::new(Kind::NotFound, format!("find run `{reference}`")).hint("`flowctl runs` lists the runs")
+}
+
+/// When the run of an id was made: ids are of UUID's version 7 and begin with the time. `None` if too little is given.
+fn made_at(reference: &str) -> Option<Time> {
+    let digits: String = reference.chars().filter(|letter| *letter != '-').take(13).collect();
+    let is_seven = digits.chars().nth(12).is_none_or(|version| version == '7');
+    u64::from_str_radix(digits.get(..12).filter(|_| is_seven)?, 16).ok()
+}
+
+fn removed(reference: &str, at: Time) -> Error {
+    let at = flow::view::rfc3339(at);
+    Error::new(Kind::NotFound, format!("find run `{reference}`: retention has removed runs as old as it, of {at}"))
+        .hint("`keep` in the flow and in flowctl.toml say how long runs are kept; `flowctl runs` lists those that are")
 }
 
 pub(crate) fn json(value: &impl Serialize) -> Result<String, Error> {

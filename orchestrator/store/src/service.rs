@@ -51,9 +51,15 @@ impl Store {
         Ok(self.db.write(include_str!("../sql/schedule_advance.sql"), &args).await? == 1)
     }
 
-    /// Holds the schedule of a flow that has begun, or lets it go on.
-    pub async fn pause_schedule(&self, flow: &str, paused: bool) -> Result<(), Error> {
-        self.db.write(include_str!("../sql/schedule_pause.sql"), &[flow.into(), paused.into()]).await.map(drop)
+    /// Holds the schedule of a flow, or lets it go on. False if it has not begun.
+    pub async fn pause_schedule(&self, flow: &str, paused: bool) -> Result<bool, Error> {
+        Ok(self.db.write(include_str!("../sql/schedule_pause.sql"), &[flow.into(), paused.into()]).await? == 1)
+    }
+
+    /// The flows whose schedules have begun.
+    pub async fn scheduled_flows(&self) -> Result<Vec<String>, Error> {
+        let rows = self.db.read(include_str!("../sql/scheduled_flows.sql"), &[]).await?;
+        rows.into_iter().map(|mut row| row.text()).collect()
     }
 
     /// Whether a scheduled run of the flow is not over.

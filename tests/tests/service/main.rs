@@ -4,6 +4,7 @@
 mod api;
 mod authority;
 mod limits;
+mod operations;
 mod pages;
 mod secure;
 mod world;
@@ -12,6 +13,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::time::{Duration, Instant};
 
+use operations::*;
 use rustix::process::Signal;
 use serde_json::Value;
 use world::{World, until};
@@ -43,6 +45,8 @@ on_both!(
     a_server_that_comes_finishes_what_another_left,
     a_worker_that_dies_costs_no_try,
     a_worker_that_slept_too_long_publishes_nothing,
+    fsck_finds_nothing_beside_a_busy_server,
+    a_server_removes_what_is_old,
 );
 
 /// Says that it has begun, and goes on when it may.

@@ -1,8 +1,10 @@
 //! Whether the lake holds what its logs say, and nothing else.
 
 use std::collections::HashSet;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use flow::wire::Failure;
 use regex::Regex;
@@ -24,30 +26,61 @@ pub struct Finding {
     pub repaired: bool,
 }
 
+/// How long what looks wrong may take to be put right by those who are at it.
+const SETTLING: Duration = Duration::from_millis(500);
+
 impl Engine {
-    /// Compares every table's files with its log. With `repair`, removes files that are in no version; those in
-    /// `spared` run attempts may be about to be published and stay.
+    /// Compares every table's files with its log. With `repair`, removes files that are in no version; those touched
+    /// since `spared_since_ms`, which running attempts may be about to publish, stay. Others may publish and remove old
+    /// versions meanwhile: what looks wrong is looked at twice.
     ///
     /// Only for a lake on this machine: an object store lists nothing cheaply, and its lifecycle rules do this.
     pub async fn fsck(&self, repair: bool, spared_since_ms: i64) -> Result<Vec<Finding>, Failure> {
-        let mut found = vec![];
-        let Some(root) = &self.lake.folder else { return Ok(found) };
-        for name in begun(root)? {
-            let table = self.lake.table(&name)?;
-            let folder = root.join(name.replacen('.', "/", 1));
-            match known_files(&table).await {
-                Ok(known) => compare(&name, &folder, &known, repair, spared_since_ms, &mut found)?,
-                Err(failure) => found.push(Finding {
-                    dataset: name,
-                    kind: "log",
-                    message: failure.message,
-                    path: folder.join("_delta_log").display().to_string(),
-                    repaired: false,
-                }),
+        let Some(root) = &self.lake.folder else { return Ok(vec![]) };
+        let look = async || {
+            let mut found = vec![];
+            for name in begun(root)? {
+                found.extend(look_at(&self.lake.table(&name)?, spared_since_ms).await?);
             }
+            Ok(found)
+        };
+        let mut found: Vec<Finding> = look().await?;
+        if !found.is_empty() {
+            tokio::time::sleep(SETTLING).await;
+            let still = look().await?;
+            found.retain(|finding| still.contains(finding));
+        }
+        if repair {
+            found.iter_mut().filter(|finding| finding.kind == "orphan").try_for_each(|it| remove(root, it))?;
         }
         Ok(found)
     }
+}
+
+async fn look_at(table: &Table, spared_since_ms: i64) -> Result<Vec<Finding>, Failure> {
+    let Some(folder) = &table.folder else { return Ok(vec![]) };
+    match known_files(table).await {
+        Ok(known) => compare(&table.dataset, folder, &known, spared_since_ms),
+        Err(failure) => Ok(vec![finding(&table.dataset, "log", &failure.message, &folder.join("_delta_log"))]),
+    }
+}
+
+fn finding(dataset: &str, kind: &'static str, message: &str, path: &Path) -> Finding {
+    let (dataset, message, path) = (dataset.to_owned(), message.to_owned(), path.display().to_string());
+    Finding { dataset, kind, message, path, repaired: false }
+}
+
+/// Removes an orphan, and the folders that it leaves empty.
+fn remove(root: &Path, orphan: &mut Finding) -> Result<(), Failure> {
+    let path = Path::new(&orphan.path);
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(io("failed to remove", path, &error)),
+        _ => {}
+    }
+    let above = path.ancestors().skip(1).take_while(|above| above.starts_with(root) && *above != root);
+    above.for_each(|folder| drop(std::fs::remove_dir(folder)));
+    orphan.repaired = true;
+    Ok(())
 }
 
 /// What a log says of files.
@@ -61,7 +94,7 @@ struct Known {
 async fn known_files(table: &Table) -> Result<Known, Failure> {
     let mut ever = HashSet::new();
     let Some(latest) = table.latest().await? else { return Ok(Known { live: HashSet::new(), ever }) };
-    for version in 0..=latest {
+    for version in table.oldest().await?.unwrap_or_default()..=latest {
         let commit = table.commit(version).await?;
         ever.extend(commit.into_iter().flat_map(|commit| commit.adds).map(PathBuf::from));
     }
@@ -73,41 +106,14 @@ async fn known_files(table: &Table) -> Result<Known, Failure> {
     Ok(Known { ever, live })
 }
 
-fn compare(
-    dataset: &str,
-    folder: &Path,
-    known: &Known,
-    repair: bool,
-    since_ms: i64,
-    found: &mut Vec<Finding>,
-) -> Result<(), Failure> {
-    let finding = |kind, message: String, path: &Path, repaired| Finding {
-        dataset: dataset.to_string(),
-        kind,
-        message,
-        path: path.display().to_string(),
-        repaired,
-    };
-    for path in files(folder, since_ms)? {
-        let inside = path.strip_prefix(folder).unwrap_or(&path);
-        if known.ever.contains(inside) {
-            continue;
-        }
-        if repair {
-            std::fs::remove_file(&path).map_err(|error| io("failed to remove", &path, &error))?;
-            // Only empty folders go.
-            path.ancestors()
-                .skip(1)
-                .take_while(|above| above.starts_with(folder))
-                .for_each(|it| drop(std::fs::remove_dir(it)));
-        }
-        found.push(finding("orphan", "a data file that is in no version".into(), &path, repair));
-    }
-    for path in known.live.iter().map(|path| folder.join(path)).filter(|path| !path.exists()) {
-        let message = "a file of the latest version is not there; run the task again with `--force`".into();
-        found.push(finding("missing", message, &path, false));
-    }
-    Ok(())
+fn compare(dataset: &str, folder: &Path, known: &Known, since_ms: i64) -> Result<Vec<Finding>, Failure> {
+    let is_known = |path: &PathBuf| known.ever.contains(path.strip_prefix(folder).unwrap_or(path));
+    let strays = files(folder, since_ms)?.into_iter().filter(|path| !is_known(path));
+    let orphan = |path: PathBuf| finding(dataset, "orphan", "a data file that is in no version", &path);
+    let gone = known.live.iter().map(|path| folder.join(path)).filter(|path| !path.exists());
+    let said = "a file of the latest version is not there; run the task again with `--force`";
+    let missing = |path: PathBuf| finding(dataset, "missing", said, &path);
+    Ok(strays.map(orphan).chain(gone.map(missing)).collect())
 }
 
 /// Whether a data file, whole or half-written, is called as those that we write. Nothing else is ours to judge.
@@ -121,9 +127,12 @@ fn ours(name: &str) -> bool {
 fn files(folder: &Path, since_ms: i64) -> Result<Vec<PathBuf>, Failure> {
     let (mut open, mut found) = (vec![folder.to_path_buf()], vec![]);
     while let Some(folder) = open.pop() {
-        for entry in
-            std::fs::read_dir(&folder).map_err(|error| io("failed to list", &folder, &error))?.filter_map(Result::ok)
-        {
+        let entries = match std::fs::read_dir(&folder) {
+            // It was left empty just now.
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            entries => entries.map_err(|error| io("failed to list", &folder, &error))?,
+        };
+        for entry in entries.filter_map(Result::ok) {
             let (path, name) = (entry.path(), entry.file_name());
             // Of the entry itself: a link may lead out of the lake.
             let Ok(kind) = entry.file_type() else { continue };

@@ -47,6 +47,8 @@ pub(crate) struct Commit {
     pub highest: u64,
     /// Paths of the files it added, below the table, as they are there.
     pub adds: Vec<String>,
+    /// Paths of the files it removed, with their bytes.
+    pub removes: Vec<(String, u64)>,
 }
 
 #[derive(Deserialize)]
@@ -55,6 +57,7 @@ struct Line {
     commit_info: Option<Info>,
     txn: Option<Txn>,
     add: Option<Added>,
+    remove: Option<Added>,
 }
 
 #[derive(Deserialize)]
@@ -75,6 +78,14 @@ struct Txn {
 #[derive(Deserialize)]
 struct Added {
     path: String,
+    size: Option<i64>,
+}
+
+impl Added {
+    /// The log percent-encodes paths.
+    fn path(&self) -> String {
+        percent_decode_str(&self.path).decode_utf8_lossy().into_owned()
+    }
 }
 
 impl Table {
@@ -105,7 +116,7 @@ impl Table {
 }
 
 fn parse(version: u64, bytes: &[u8], dataset: &str) -> Result<Commit, Failure> {
-    let mut commit = Commit { version, at: 0, mark: None, highest: 0, adds: vec![] };
+    let mut commit = Commit { version, at: 0, mark: None, highest: 0, adds: vec![], removes: vec![] };
     for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()) {
         let line: Line = serde_json::from_slice(line).map_err(|error| {
             Failure::external(format!("version {version} of `{dataset}` has a log entry that is not Delta's: {error}"))
@@ -117,9 +128,8 @@ fn parse(version: u64, bytes: &[u8], dataset: &str) -> Result<Commit, Failure> {
         if let Some(txn) = line.txn.filter(|txn| txn.app_id == APP_ID) {
             commit.highest = u64::try_from(txn.version).unwrap_or(0);
         }
-        // The log percent-encodes paths.
-        let path = |add: Added| percent_decode_str(&add.path).decode_utf8_lossy().into_owned();
-        commit.adds.extend(line.add.map(path));
+        commit.adds.extend(line.add.map(|file| file.path()));
+        commit.removes.extend(line.remove.map(|file| (file.path(), file.size.unwrap_or_default().unsigned_abs())));
     }
     Ok(commit)
 }

@@ -161,11 +161,7 @@ async fn version_at(table: &Table, latest: u64, at: &[At]) -> Result<u64, Error>
     for point in at {
         match point {
             At::Version { dataset, version } if *dataset == table.dataset => {
-                if *version <= latest {
-                    return Ok(*version);
-                }
-                let message = format!("`{dataset}` has no version {version}; the latest is {latest}");
-                return Err(Error::NotFound(message));
+                return there(table, latest, *version).await;
             }
             At::Version { .. } => {}
             At::Time(time) => return before(table, latest, *time).await,
@@ -181,16 +177,36 @@ async fn version_at(table: &Table, latest: u64, at: &[At]) -> Result<u64, Error>
     Ok(latest)
 }
 
+/// The version, if it is one and still kept.
+async fn there(table: &Table, latest: u64, version: u64) -> Result<u64, Error> {
+    let dataset = &table.dataset;
+    if version > latest {
+        return Err(Error::NotFound(format!("`{dataset}` has no version {version}; the latest is {latest}")));
+    }
+    match table.oldest().await? {
+        Some(oldest) if version < oldest => {
+            let message =
+                format!("version {version} of `{dataset}` has been removed by retention; the oldest is {oldest}");
+            Err(Error::NotFound(message))
+        }
+        _ => Ok(version),
+    }
+}
+
 /// The latest version that was there at a time.
 async fn before(table: &Table, latest: u64, time: i64) -> Result<u64, Error> {
-    for version in (0..=latest).rev() {
+    let (dataset, oldest) = (&table.dataset, table.oldest().await?.unwrap_or_default());
+    for version in (oldest..=latest).rev() {
         if let Some(commit) = table.commit(version).await?
             && commit.at <= time
         {
             return Ok(version);
         }
     }
-    Err(Error::NotFound(format!("nothing was published as `{}` at that time", table.dataset)))
+    Err(Error::NotFound(match oldest {
+        0 => format!("nothing was published as `{dataset}` at that time"),
+        _ => format!("`{dataset}` as of that time has been removed by retention; its oldest version is {oldest}"),
+    }))
 }
 
 async fn write(

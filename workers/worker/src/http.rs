@@ -54,6 +54,8 @@ struct State {
     running: HashMap<AttemptId, watch::Sender<bool>>,
     works: BTreeMap<String, Arc<Shared>>,
     lease: Option<Duration>,
+    /// When the server answered last.
+    heard: Option<Instant>,
     /// Grows with every registration.
     generation: u64,
 }
@@ -100,6 +102,7 @@ impl Remote {
             running: HashMap::new(),
             works: BTreeMap::new(),
             lease: None,
+            heard: None,
             generation: 0,
         };
         let (state, registering) = (Mutex::new(state), tokio::sync::Mutex::default());
@@ -129,10 +132,26 @@ impl Remote {
         let attempts: Vec<AttemptId> = self.state().running.keys().cloned().collect();
         let beat = Beat { attempts, closing: *self.closing.borrow() };
         match self.post::<_, Orders>("beat", &beat, self.pause()).await {
-            Ok(Some(orders)) => self.stop(&orders.stop),
+            Ok(Some(orders)) => {
+                self.state().heard = Some(Instant::now());
+                self.stop(&orders.stop);
+            }
             Ok(None) => {}
             Err(Failed::Unknown) => _ = self.register().await,
-            Err(Failed::Refused(error) | Failed::Away(error)) => self.tell(&error),
+            Err(Failed::Refused(error) | Failed::Away(error)) => {
+                self.tell(&error);
+                self.give_up();
+            }
+        }
+    }
+
+    /// A server that was away for a lease has given to others what runs here, or is gone and another did.
+    fn give_up(&self) {
+        let state = self.state();
+        let Some((lease, heard)) = state.lease.zip(state.heard) else { return };
+        if heard.elapsed() > lease && state.running.values().any(|stop| !*stop.borrow()) {
+            tracing::warn!("what was under way is stopped: no answer for {} s", lease.as_secs());
+            state.running.values().for_each(|stop| _ = stop.send_replace(true));
         }
     }
 
@@ -200,6 +219,7 @@ impl Remote {
         let welcome: Option<Welcome> = self.read(response).await?;
         let mut state = self.state();
         state.generation += 1;
+        state.heard = Some(Instant::now());
         state.lease = welcome.map(|welcome| Duration::from_millis(welcome.lease_ms));
         for stop in state.running.values() {
             stop.send_replace(true);

@@ -16,6 +16,16 @@ pub(super) fn check(flow: &Flow, found: &mut Vec<Diagnostic>) {
     }
     times(&flow.defaults.timeout, &flow.defaults.kill_grace, found);
     retry(&flow.defaults.retry, found);
+    keep(&flow.keep, found);
+}
+
+fn keep(keep: &Option<Spanned<String>>, found: &mut Vec<Diagnostic>) {
+    if let (Some(_), Some(keep)) = (length(keep, found), keep)
+        && let Err(message) = duration::keep(keep.get_ref())
+    {
+        let hint = "leave `keep` out to keep everything";
+        found.push(Diagnostic::error(codes::OUT_OF_RANGE, keep.span(), message).hint(hint));
+    }
 }
 
 pub(super) fn schedule(schedule: &Schedule, found: &mut Vec<Diagnostic>) {

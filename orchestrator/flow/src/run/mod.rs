@@ -20,6 +20,7 @@ macro_rules! planted {
 #[cfg(not(test))]
 const PLANTED: bool = false;
 
+mod adopt;
 mod apply;
 mod next;
 mod order;
@@ -31,6 +32,7 @@ mod sim;
 mod standing;
 mod state;
 
+pub use adopt::adopt;
 pub use outlook::{Crowd, Outlook, Took};
 pub use ready::Demand;
 pub use reasons::Reason;

@@ -14,6 +14,8 @@ pub struct Standing {
     pub handled: Time,
     /// Whether a scheduled run of the flow goes on.
     pub busy: bool,
+    /// Whether it is paused: nothing runs, and what comes up is made up for afterwards as `catchup` says.
+    pub paused: bool,
     /// When this service came up.
     pub up_since: Time,
 }
@@ -39,6 +41,9 @@ impl Schedule {
     pub fn turn(&self, flow: &str, standing: Standing, now: Time) -> Option<Turn> {
         let first = self.after(standing.handled).next().filter(|time| self.due(flow, *time) <= now)?;
         let last = self.last_due(flow, first, now);
+        if standing.paused {
+            return (self.catchup == Catchup::None).then_some(Turn { run: None, handled: last });
+        }
         if standing.busy {
             return (self.overlap == Overlap::Skip).then_some(Turn { run: None, handled: last });
         }

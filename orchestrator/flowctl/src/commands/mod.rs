@@ -1,6 +1,7 @@
 //! One file per subcommand: its arguments with their manual, and what it does, ending in an `Exit`.
 
 pub mod backfill;
+pub mod backup;
 pub mod cancel;
 pub mod check;
 pub mod completions;
@@ -13,8 +14,11 @@ pub mod init;
 pub mod lineage;
 pub mod logs;
 pub mod next;
+pub mod pause;
 pub mod plan;
+pub mod prune;
 pub mod query;
+pub mod resume;
 pub mod retry;
 pub mod run;
 pub mod runs;

@@ -15,7 +15,7 @@ use crate::print::{self, human, style, time};
 
 /// Show when a flow's schedule comes up next.
 ///
-/// Looks at the flow file alone: needs no store and no service.
+/// Looks at the flow file, and in the store whether the flow is paused; needs neither a store nor a service.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  flowctl next flows/etl.toml --from 2024-03-01 -n 3")]
 pub struct Args {
@@ -36,7 +36,7 @@ pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
         Some(client) => cx.block_on(there(args, &client, after))?,
         None => {
             let flow = Scheduled::read(&args.flow)?;
-            look::coming(&flow.name, &flow.schedule, after, args.number)
+            look::coming(&flow.name, &flow.schedule, is_paused(&flow.name, cx), after, args.number)
         }
     };
     if cx.json() {
@@ -44,6 +44,9 @@ pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
         return Ok(Exit::Done);
     }
     print::note(&format!("{}: {}", coming.flow, coming.schedule));
+    if coming.paused {
+        print::note(&format!("paused: nothing runs by itself until `flowctl resume {}`", args.flow.display()));
+    }
     if coming.times.is_empty() {
         print::note("the schedule has ended: there are no more times");
         return Ok(Exit::Done);
@@ -75,6 +78,23 @@ async fn there(args: &Args, client: &Client, mut after: Time) -> Result<Coming, 
         match last {
             Some(last) if full && times.len() < args.number as usize => after = last,
             _ => return Ok(Coming { times, ..page }),
+        }
+    }
+}
+
+/// What cannot be learned now is no reason to show no times.
+fn is_paused(flow: &str, cx: &Context) -> bool {
+    let standing = cx.block_on(async {
+        match cx.store_if_any().await? {
+            Some(store) => Ok(store.schedule(flow).await?),
+            None => Ok(None),
+        }
+    });
+    match standing {
+        Ok(standing) => standing.is_some_and(|standing| standing.paused),
+        Err(error) => {
+            print::note(&format!("it is not known whether the flow is paused: {}", error.message()));
+            false
         }
     }
 }

@@ -1,9 +1,8 @@
-use std::collections::HashSet;
 use std::sync::Arc;
 
-use flow::plan::{Input, Plan, Task};
-use flow::run::Run;
-use flow::wire::{Outcome, Pins};
+use flow::name;
+use flow::plan::Plan;
+use flow::run::{self, Run};
 
 use crate::context::Context;
 use crate::error::Error;
@@ -16,17 +15,21 @@ use crate::print::{self, state};
 /// Do again what did not succeed in a run.
 ///
 /// Makes a new run with the same parameters of the flow file as it is now. What succeeded is adopted, commands
-/// included, unless the task or what it reads has changed; the rest is done.
+/// included, unless the task or what it reads has changed; the rest is done. With `--from`, the tasks named and all
+/// that come after them are done whatever they were before, cached or not, also those of a run that succeeded.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  flowctl retry latest")]
+#[command(after_help = "Example:\n  flowctl retry latest\n  flowctl retry latest --from daily,late")]
 pub struct Args {
     /// A run's id, the beginning of one, or `latest`.
     run: String,
+    /// Do these tasks again and everything that comes after them; commas between, or given many times.
+    #[arg(long, value_name = "TASK", value_delimiter = ',')]
+    from: Vec<String>,
 }
 
 pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
     if let Some(client) = cx.server()? {
-        return cx.block_on(following::again(cx, &client, &args.run, &[]));
+        return cx.block_on(following::again(cx, &client, &args.run, &args.from));
     }
     cx.block_on_deciding(async |cores| {
         // Looks before it opens: a retry of nothing makes no store.
@@ -34,7 +37,6 @@ pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
         let store = local::open_to_write(cx).await?;
         let run_id = store.find(&args.run).await?;
         let loaded = store.load(&run_id).await?;
-        let force = loaded.head.force;
         let earlier = Run::replay(Arc::new(loaded.plan), &run_id, &loaded.records);
         if !earlier.state().is_terminal() {
             let (word, _) = state::run(earlier.state());
@@ -50,43 +52,12 @@ pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
             Plan::clone(earlier.plan())
         };
         let pins = local::pin(&engine, &plan, Some(&store)).await?;
-        let adopted = adopted(&earlier, &loaded.pins, &plan, &pins);
+        let unknown = |task: &str| {
+            let near = name::suggest(task, plan.tasks.iter().map(|task| task.name.as_str()));
+            Error::not_found(format!("flow `{}` has no task `{task}`", plan.flow)).maybe_hint(near)
+        };
+        let adopted = run::adopt(&earlier, &loaded.pins, &plan, &pins, &args.from).map_err(unknown)?;
+        let force = loaded.head.force || !args.from.is_empty();
         local::run(cx, cores, engine, store, Order { plan, force, retry_of: Some(run_id), adopted }).await
     })
-}
-
-/// What succeeded and still is what the plan asks for, together with everything it reads.
-fn adopted(earlier: &Run, read: &Pins, plan: &Plan, pins: &Pins) -> Vec<(String, Outcome)> {
-    let mut made: std::collections::HashMap<&str, Outcome> = earlier.made().collect();
-    let mut kept = HashSet::new();
-    let mut adopted = vec![];
-    for (id, task) in plan.tasks.iter().enumerate() {
-        let before = earlier.plan().task_id(&task.name).map(|id| &earlier.plan().tasks[id]);
-        let fed = task.needs.iter().filter(|need| need.data).all(|need| kept.contains(&need.task));
-        if let (Some(before), true) = (before, fed)
-            && same(before, task)
-            && unchanged(task, read, pins)
-            && let Some(outcome) = made.remove(task.name.as_str())
-        {
-            kept.insert(id);
-            adopted.push((task.name.clone(), outcome));
-        }
-    }
-    adopted
-}
-
-/// Whether what the task reads from outside the run is as it was.
-fn unchanged(task: &Task, before: &Pins, now: &Pins) -> bool {
-    let content = |pins: &Pins, source: &str| -> Option<Vec<String>> {
-        Some(pins.sources.get(source)?.iter().map(|file| file.hash.clone()).collect())
-    };
-    task.inputs.values().all(|input| match input {
-        Input::Source(source) => content(before, source) == content(now, source),
-        Input::External(dataset) => before.datasets.get(dataset) == now.datasets.get(dataset),
-        Input::Task(_) => true,
-    })
-}
-
-fn same(before: &Task, now: &Task) -> bool {
-    before.kind == now.kind && before.with == now.with && before.fingerprint == now.fingerprint
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use server::hall::Labels;
+use server::retention::Retention;
 use server::service::{self, Setup};
 use server::{Hall, Tls};
 use store::Store;
@@ -15,6 +16,7 @@ use crate::compiler::Compiler;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::pruning::Pruning;
 use crate::slots::{Plant, Workshop};
 use crate::{interrupt, local, print};
 
@@ -24,7 +26,8 @@ const STORE_PATIENCE: Duration = Duration::from_secs(30);
 /// Run flows by their schedules, for as long as this process lives.
 ///
 /// Reads the flows of a folder, again when their files change; an edit that does not compile leaves the last good
-/// version in force. Takes over what another server left behind. The first Ctrl-C or SIGTERM starts nothing new and
+/// version in force. Takes over what another server left behind. What is older than `keep` says is removed now and
+/// then, see `flowctl prune --help`. The first Ctrl-C or SIGTERM starts nothing new and
 /// waits for what is running, the second ends the process at once; either way nothing is lost.
 ///
 /// Once a token was made (`flowctl token create`), every request but `GET /health` must show one. Beyond this machine it
@@ -75,9 +78,11 @@ async fn serve(args: &Args, cx: &Context, cores: Handle) -> Result<(), Error> {
     let hall = Hall::default();
     let plant = Plant { labels: Some(Labels::new()), ..local::plant(settings, &engine, &store, cores.clone()) };
     let workshop = Workshop::open(hall.clone(), &name, plant);
-    let (paths, scratch) = (args.flows.clone(), local::folders(settings).scratch);
+    let (paths, folders) = (args.flows.clone(), local::folders(settings));
+    let lake = Arc::new(Pruning { engine: engine.clone(), artifacts: folders.artifacts, cores: cores.clone() });
+    let retention = Retention { lake, keep: settings.keep };
     let pools = settings.pools.clone();
-    let compile = Arc::new(Compiler { engine, store: store.clone(), cores, paths, scratch, pools });
+    let compile = Arc::new(Compiler { engine, store: store.clone(), cores, paths, scratch: folders.scratch, pools });
     let stop = interrupt::listen_to_stop()?;
     tracing::info!("{} slots in this process", settings.slots);
     let (grace, idle) = (Duration::from_millis(args.grace), hall.clone());
@@ -88,7 +93,8 @@ async fn serve(args: &Args, cx: &Context, cores: Handle) -> Result<(), Error> {
         // Workers elsewhere finish, too.
         let _ = timeout_at(over, idle.idle()).await;
     };
-    Ok(service::serve(Setup { store, hall, compile, name, listener: listener.0, tls }, stop, drained).await?)
+    let setup = Setup { store, hall, compile, retention, name, listener: listener.0, tls };
+    Ok(service::serve(setup, stop, drained).await?)
 }
 
 /// Services and databases start in any order.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use flow::diagnostic::{Diagnostic, Span};
-use flow::{codes, name};
+use flow::{codes, duration, name};
 use serde::Deserialize;
 use store::Sizes;
 use toml::Spanned;
@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::print::diagnostics;
 
-const KEYS: [&str; 5] = ["store", "lake", "memory", "slots", "pools"];
+const KEYS: [&str; 6] = ["store", "lake", "memory", "slots", "pools", "keep"];
 
 /// The most slots that a pool may have.
 const POOL_MAX: i64 = 100_000;
@@ -27,6 +27,8 @@ pub struct Written {
     pub memory: Option<u64>,
     pub slots: Option<usize>,
     pub pools: Sizes,
+    /// Milliseconds.
+    pub keep: Option<u64>,
 }
 
 /// Reads the file at `path`. Its mistakes are printed as diagnostics.
@@ -49,6 +51,7 @@ struct Table {
     slots: Option<Spanned<i64>>,
     #[serde(default)]
     pools: BTreeMap<Spanned<String>, Spanned<i64>>,
+    keep: Option<Spanned<String>>,
 }
 
 fn parse(text: &str) -> Result<Written, Vec<Diagnostic>> {
@@ -71,8 +74,9 @@ fn parse(text: &str) -> Result<Written, Vec<Diagnostic>> {
     let slots = table.slots.and_then(|value| slots(&value).map_err(|problem| found.push(problem)).ok());
     let pools =
         table.pools.iter().filter_map(|(name, size)| pool(name, size).map_err(|it| found.push(it)).ok()).collect();
+    let keep = table.keep.and_then(|value| keep(&value).map_err(|problem| found.push(problem)).ok());
     match found.is_empty() {
-        true => Ok(Written { store: table.store, lake: table.lake, memory, slots, pools }),
+        true => Ok(Written { store: table.store, lake: table.lake, memory, slots, pools, keep }),
         false => Err(found),
     }
 }
@@ -114,17 +118,23 @@ fn pool(name: &Spanned<String>, size: &Spanned<i64>) -> Result<(String, u32), Di
     Ok((name.get_ref().clone(), slots))
 }
 
+fn keep(value: &Spanned<String>) -> Result<u64, Diagnostic> {
+    duration::keep(value.get_ref()).map_err(|message| {
+        Diagnostic::error(codes::BAD_DURATION, value.span(), message).hint("write it like `90d` or `12h`")
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn every_key_is_read() {
-        let written =
-            parse("store = 's.db'\nlake = 'lake'\nmemory = '1GiB'\nslots = 3\n[pools]\nwarehouse = 4\n").unwrap();
-        let lake = Some("lake".to_owned());
-        let pools = [("warehouse".to_owned(), 4)].into();
-        let expected = Written { store: Some("s.db".to_owned()), lake, memory: Some(1 << 30), slots: Some(3), pools };
+        let text = "store = 's.db'\nlake = 'lake'\nmemory = '1GiB'\nslots = 3\nkeep = '90d'\n[pools]\nwarehouse = 4\n";
+        let (store, lake) = (Some("s.db".to_owned()), Some("lake".to_owned()));
+        let (pools, keep) = ([("warehouse".to_owned(), 4)].into(), Some(90 * 86_400_000));
+        let expected = Written { store, lake, memory: Some(1 << 30), slots: Some(3), pools, keep };
+        let written = parse(text).unwrap();
         assert_eq!(written, expected);
         assert_eq!(parse("").unwrap(), Written::default());
     }

@@ -27,6 +27,8 @@ pub struct Settings {
     pub slots: usize,
     /// How many slots each pool has.
     pub pools: Sizes,
+    /// How long runs of flows are kept that do not say so themselves. Milliseconds. `None`: for ever.
+    pub keep: Option<u64>,
 }
 
 impl Settings {
@@ -64,6 +66,7 @@ impl Settings {
             memory,
             slots,
             pools: written.pools,
+            keep: written.keep,
             root,
             file,
         })

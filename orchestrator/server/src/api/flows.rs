@@ -61,7 +61,8 @@ pub(super) async fn next(
     let from = ahead.from.as_deref().map(schedule::instant).transpose();
     let from = from.map_err(|why| Problem::bad(format!("from: {why}")))?;
     let after = from.map_or(service.clock.now(), |from| from.saturating_sub(1));
-    Ok(Json(look::coming(&flow, &schedule, after, ahead.limit.get())))
+    let paused = service.store.schedule(&flow).await?.is_some_and(|standing| standing.paused);
+    Ok(Json(look::coming(&flow, &schedule, paused, after, ahead.limit.get())))
 }
 
 pub(super) async fn times(
@@ -95,7 +96,7 @@ pub(super) async fn resume(State(service): Shared, Name(flow): Name) -> Result<D
 pub(crate) async fn hold(service: &Service, flow: &str, paused: bool) -> Result<(), Problem> {
     let schedule = scheduled(service, flow)?;
     service.store.begin_schedule(flow, schedule.begins(service.clock.now())).await?;
-    Ok(service.store.pause_schedule(flow, paused).await?)
+    Ok(service.store.pause_schedule(flow, paused).await.map(drop)?)
 }
 
 /// The flow called `name`.

@@ -61,6 +61,9 @@ fn endpoints() -> Vec<Endpoint> {
             .fails(&[409]),
         get(Read, "/v1/runs/{run}/plan", "show_plan", runs::plan).says("Shows what a run is to do.").fails(&[409]),
         post(Run, "/v1/runs/{run}/cancel", "cancel_run", runs::cancel).says("Asks a run to stop.").fails(&[409]),
+        post(Run, "/v1/runs/{run}/retry", "retry_run", runs::retry)
+            .says("Does again what did not succeed in a run that is over, and tasks that are named.")
+            .fails(&[409]),
         get(Work, "/v1/runs/{run}/work", "show_work", workers::work).says("What all attempts of a run share."),
     ];
     let flows = vec![

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::{Extension, Json};
-use flow::api::{Events, LIMIT_MAX, Lines, Meant, NewRun, Runs};
+use flow::api::{Again, Events, LIMIT_MAX, Lines, Meant, NewRun, Runs};
 use flow::plan::Plan;
 use flow::run::RunState;
 use flow::schedule;
@@ -151,6 +151,17 @@ pub(super) async fn logs(
 ) -> Result<Json<Lines>, Problem> {
     let (task, cursor) = (saying.task.as_deref(), saying.cursor.as_deref());
     Ok(Json(look::logs(&service.store, &run, Said { task, cursor, limit: saying.limit.get() }).await?))
+}
+
+pub(super) async fn retry(
+    State(service): Shared,
+    Name(run): Name,
+    key: Key,
+    Body(again): Body<Again>,
+) -> Result<Made<Meant>, Problem> {
+    let run_id = service.store.find(&run).await?;
+    let (run_id, is_new) = service.again(&run_id, &again.from, key.0.as_deref()).await?;
+    Ok(Made { value: Meant { run_id }, is_new })
 }
 
 pub(super) async fn cancel(

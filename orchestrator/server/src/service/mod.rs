@@ -4,9 +4,11 @@
 //! Everything that matters is in the store. A service takes the lease of a run that nobody drives, drives it, and
 //! gives the lease back when it goes; one that goes without a word loses its leases, and its runs are taken over.
 
+mod again;
 mod flows;
 mod followers;
 mod parts;
+mod retention;
 mod runs;
 mod schedules;
 
@@ -27,6 +29,7 @@ use tokio::sync::{Notify, watch};
 use crate::gate::Gate;
 use crate::journal::Ledger;
 use crate::remotes::Remotes;
+use crate::retention::Retention;
 use crate::tls::Tls;
 use crate::ui::Connections;
 use crate::{Clock, Error, Hall, api, doors};
@@ -112,6 +115,7 @@ pub struct Setup {
     pub store: Arc<Store>,
     pub hall: Hall,
     pub compile: Arc<dyn Compile>,
+    pub retention: Retention,
     /// Unique among all services, ever.
     pub name: String,
     /// Where the HTTP interface is.
@@ -142,13 +146,14 @@ pub(crate) struct Service<S = Store> {
 /// # Errors
 /// Another service has an SQLite store for itself, the store cannot be reached at first, or a part of the service died.
 pub async fn serve(setup: Setup, stop: watch::Receiver<bool>, drained: impl Future<Output = ()>) -> Result<(), Error> {
-    let Setup { store, hall, compile, name, listener, tls } = setup;
+    let Setup { store, hall, compile, retention, name, listener, tls } = setup;
     let service = Arc::new(Service::new(store, hall, compile, name, Clock::system()));
     enter(&*service.store, &service.name).await?;
     service.gate.look(&service.store).await?;
     tracing::info!("{} serves {}", service.name, service.store.place());
-    let listening = service.clone().listen(listener, tls);
-    service.live(listening, stop, drained).await
+    let (listening, tidying) = (service.clone().listen(listener, tls), service.clone().keep_retention(retention));
+    let beside = async { _ = tokio::join!(listening, tidying) };
+    service.live(beside, stop, drained).await
 }
 
 /// Says that this service is there. One that died without a word is believed to be there for a lease.
@@ -184,10 +189,10 @@ impl<S: Ledger> Service<S> {
         }
     }
 
-    /// Does what a service does, beside `listening`, from the moment that it has entered until it has left.
+    /// Does what a service does, beside what is given, from the moment that it has entered until it has left.
     pub(crate) async fn live(
         self: Arc<Self>,
-        listening: impl Future<Output = ()> + Send + 'static,
+        beside: impl Future<Output = ()> + Send + 'static,
         mut stop: watch::Receiver<bool>,
         drained: impl Future<Output = ()>,
     ) -> Result<(), Error> {
@@ -197,7 +202,7 @@ impl<S: Ledger> Service<S> {
         makers.spawn("schedules", self.clone().keep_schedules());
         drives.spawn("driving runs", self.clone().keep_driving());
         presence.spawn("presence", self.clone().stay());
-        presence.spawn("the HTTP interface", listening);
+        presence.spawn("the HTTP interface and retention", beside);
         let asked_to_end = async {
             // A sender that is gone can say no more.
             let _ = stop.wait_for(|stop| *stop).await;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flow::Time;
+use flow::plan::Plan;
 use flow::run::{Event, Record, Run};
 use store::{Created, Origin};
 use tokio::sync::watch;
@@ -39,24 +40,26 @@ impl<S: Ledger> Service<S> {
     ) -> Result<(String, bool), Trouble> {
         let plan = self.compile.plan(&flow.file, &flow.text, order).await.map_err(Trouble::Flow)?;
         let pins = self.compile.pin(&plan).await.map_err(Trouble::Flow)?;
+        let key = order.key.as_deref().filter(|_| !planted!(KeyForgotten));
+        let (created_at, force, retry_of) = (self.clock.now(), order.force, None);
+        let new = store::NewRun { pins: &pins, created_at, origin, force, retry_of, lease: None, key, turn };
+        self.record(plan, &new, [Event::RunCreated].into_iter()).await
+    }
+
+    /// Records a run with its first facts, to be driven by whoever takes it. Answers as [`Service::make`].
+    pub(super) async fn record(
+        &self,
+        plan: Plan,
+        new: &store::NewRun<'_>,
+        facts: impl Iterator<Item = Event> + Send,
+    ) -> Result<(String, bool), Trouble> {
         let run_id = new_id();
         let mut run = Run::new(Arc::new(plan), run_id.clone());
-        let at = self.clock.now();
-        let created = Record { run_id: run_id.clone(), seq: 1, at, event: Event::RunCreated };
-        // Nothing can come before it.
-        let _ = run.apply(&created);
-        let key = order.key.as_deref().filter(|_| !planted!(KeyForgotten));
-        let new = store::NewRun {
-            pins: &pins,
-            created_at: at,
-            origin,
-            force: order.force,
-            retry_of: None,
-            lease: None,
-            key,
-            turn,
-        };
-        let made = match self.store.create(&new, &run, vec![created]).await {
+        let record = |(seq, event)| Record { run_id: run_id.clone(), seq, at: new.created_at, event };
+        let records: Vec<Record> = (1..).zip(facts).map(record).collect();
+        // Nothing can have come before them.
+        records.iter().for_each(|record| _ = run.apply(record));
+        let made = match self.store.create(new, &run, records).await {
             Err(error) if error.kind == store::Kind::Unknown && planted!(AcceptsUnknown) => Created::New(vec![]),
             made => made?,
         };

@@ -64,12 +64,12 @@ impl<S: Ledger> Service<S> {
             return Ok(Some(now));
         };
         let due = schedule.next_due(&flow.name, standing.handled);
-        let paused = standing.paused && !planted!(PauseIgnored);
-        if paused || due.is_none_or(|due| due > now) {
-            return Ok(due.filter(|_| !paused));
+        if due.is_none_or(|due| due > now) {
+            return Ok(due);
         }
-        let busy = self.store.schedule_is_busy(&flow.name).await? && !planted!(OverlapIgnored);
-        let situation = Standing { handled: standing.handled, busy, up_since: self.up_since };
+        let (handled, paused) = (standing.handled, standing.paused && !planted!(PauseIgnored));
+        let busy = !paused && self.store.schedule_is_busy(&flow.name).await? && !planted!(OverlapIgnored);
+        let situation = Standing { handled, busy, paused, up_since: self.up_since };
         let Some(turn) = schedule.turn(&flow.name, situation, now) else { return Ok(None) };
         if planted!(TimeDecidedFirst) {
             self.store.advance_schedule(&flow.name, standing.handled, turn.handled).await?;

@@ -12,6 +12,7 @@ use rustix::process::Pid;
 
 use super::group;
 use super::scratch::{GROUP_EXTENSION, prefix};
+use super::strays::Mark;
 use super::system::{Process, boot, living_members};
 
 /// Writes down in `file` which process leads an attempt's group. Systems without `/proc` keep no record.
@@ -24,14 +25,14 @@ pub fn record(file: &Path, leader: Pid) -> io::Result<()> {
     }
 }
 
-/// Ends the process groups that the run `run_id` recorded below `scratch`, with SIGTERM and after `grace`
-/// SIGKILL, and removes its scratch files. A group whose id now belongs to somebody else is left alone.
+/// Ends the process groups that the run `run_id` recorded below `scratch`, and what has left them, with SIGTERM and
+/// after `grace` SIGKILL, and removes its scratch files. A group whose id now belongs to somebody else is left alone.
 /// Gives how many groups there were to end. Only for runs of which it is known that nobody runs them any more.
 pub async fn end_leftovers(scratch: &Path, run_id: &str, grace: Duration) -> io::Result<usize> {
     let left = files_of(scratch, run_id)?;
     let records = left.iter().filter(|path| path.extension().is_some_and(|end| end == GROUP_EXTENSION));
     let leaders: Vec<Pid> = records.filter_map(|record| leader_still_ours(record, run_id)).collect();
-    group::end_all(&leaders, grace).await;
+    group::end_all(&leaders, &Mark::of_run(run_id), grace).await;
     for path in left {
         if path.is_dir() { fs::remove_dir_all(path)? } else { fs::remove_file(path)? }
     }
@@ -65,13 +66,7 @@ fn leader_still_ours(record: &Path, run_id: &str) -> Option<Pid> {
     let ours = match Process::of(leader) {
         Some(process) => process.started == started,
         // While a group has members nobody else gets its leader's id, but who are the members?
-        None => living_members(leader).any(|pid| has_run_id(pid, run_id)),
+        None => living_members(leader).any(|pid| Mark::of_run(run_id).is_on(pid)),
     };
     ours.then_some(leader)
-}
-
-fn has_run_id(pid: Pid, run_id: &str) -> bool {
-    let wanted = format!("FLOWCTL_RUN_ID={run_id}");
-    let environment = fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero())).unwrap_or_default();
-    environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes())
 }

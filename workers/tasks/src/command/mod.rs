@@ -2,7 +2,8 @@
 //!
 //! What it finds in its environment is listed in [`environment`]. Its output becomes the attempt's log.
 //! Exit code 0 is success, 99 says that there was nothing to do, any other is a failure that may be
-//! retried. It runs in a process group of its own, and nothing of that group outlives the attempt.
+//! retried. It runs in a process group of its own, and nothing of that group outlives the attempt. Of an attempt
+//! that is stopped nothing is left at all, not even what has made itself a group of its own.
 //! Files that it leaves in `FLOWCTL_OUTPUT_DIR` are kept as artifacts (`outputs`) or become a dataset
 //! (`output.format` and `schema`).
 
@@ -15,6 +16,7 @@ mod leftovers;
 mod process;
 mod scratch;
 mod settings;
+mod strays;
 mod system;
 mod verdict;
 

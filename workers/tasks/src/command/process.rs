@@ -13,6 +13,7 @@ use worker::Context;
 
 use super::capture::Capture;
 use super::group::Group;
+use super::strays::Mark;
 use super::{leftovers, verdict};
 
 /// How a process ended by itself.
@@ -23,7 +24,8 @@ pub struct Ended {
 }
 
 /// Runs `command` in a process group of its own, which is recorded in `group_file`, and prints into the
-/// attempt's log. Nothing of the group is left when this returns. `None`: it was told to stop.
+/// attempt's log. Nothing of the group is left when this returns. `None`: it was told to stop; then nothing that it
+/// started is left either.
 pub async fn run(
     mut command: Command,
     cx: &Context,
@@ -33,7 +35,7 @@ pub async fn run(
     command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| verdict::not_started(&command, &error))?;
     let leader = leader(&child)?;
-    let mut group = Group::led_by(leader);
+    let mut group = Group::led_by(leader, Mark::of(&command));
     leftovers::record(group_file, leader).map_err(|error| verdict::disk("write", group_file, &error))?;
     let mut capture = Capture::start(child.stdout.take(), child.stderr.take(), &cx.log);
     let status = tokio::select! {
@@ -51,7 +53,7 @@ pub async fn run(
             cx.log.say("the command ended and left processes behind, which were ended too").await;
         }
     } else {
-        let (_, reaped) = tokio::join!(group.end(grace), child.wait());
+        let ((), reaped) = tokio::join!(group.end_with_strays(grace), child.wait());
         reaped.map_err(|error| lost(&error))?;
     }
     let stderr_tail = capture.close().await;

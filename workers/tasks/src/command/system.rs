@@ -6,6 +6,8 @@ use rustix::process::{Pid, getpid};
 
 /// A process as `proc_pid_stat(5)` describes it.
 pub struct Process {
+    /// The id of the process that it is a child of.
+    pub parent: i32,
     /// The process group's id.
     pub group: i32,
     /// In clock ticks since the boot.
@@ -21,6 +23,7 @@ impl Process {
         let (_, after_name) = stat.rsplit_once(')')?;
         let fields: Vec<&str> = after_name.split_whitespace().collect();
         Some(Process {
+            parent: fields.get(1)?.parse().ok()?,
             group: fields.get(2)?.parse().ok()?,
             started: fields.get(19)?.parse().ok()?,
             is_zombie: *fields.first()? == "Z",
@@ -28,12 +31,17 @@ impl Process {
     }
 }
 
-/// The processes of a group that have not ended.
-pub fn living_members(leader: Pid) -> impl Iterator<Item = Pid> {
+/// All processes that have not ended.
+pub fn living() -> impl Iterator<Item = (Pid, Process)> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?));
-    let is_member = move |process: Process| process.group == leader.as_raw_nonzero().get() && !process.is_zombie;
-    pids.filter(move |pid| Process::of(*pid).is_some_and(is_member))
+    pids.filter_map(|pid| Some((pid, Process::of(pid)?))).filter(|(_, process)| !process.is_zombie)
+}
+
+/// The processes of a group that have not ended.
+pub fn living_members(leader: Pid) -> impl Iterator<Item = Pid> {
+    let is_member = move |process: &Process| process.group == leader.as_raw_nonzero().get();
+    living().filter(move |(_, process)| is_member(process)).map(|(pid, _)| pid)
 }
 
 /// Whether processes can be looked at here.

@@ -33,6 +33,7 @@ impl<'a> Compiler<'a> {
             interval_start: self.interval_start,
             stop_on_failure: self.flow.on_failure == OnFailure::Stop,
             limits: limits(&self.flow.limits),
+            keep_ms: self.flow.keep.as_ref().and_then(|keep| duration::keep(keep.get_ref()).ok()),
             sources: sources.into_values().collect(),
             ..Plan::default()
         };

@@ -1,0 +1,62 @@
+//! Runs that are over, done again.
+
+use std::sync::Arc;
+
+use flow::plan::Plan;
+use flow::run::{self, Event, Run};
+use flow::{name, value};
+use store::{Kind, Loaded, NewRun, Origin};
+
+use super::{Order, Service, Trouble};
+
+impl Service {
+    /// Makes a run that does what did not succeed in a run that is over, and the tasks in `from` with all that come
+    /// after them. Answers its id, or that of the run of the same key, and whether it is new.
+    ///
+    /// # Errors
+    /// There is no such run or task, the run is not over, or the flow of today does not compile.
+    pub(crate) async fn again(
+        &self,
+        run_id: &str,
+        from: &[String],
+        key: Option<&str>,
+    ) -> Result<(String, bool), Trouble> {
+        let Loaded { head, plan, pins: before, records } = self.store.load(run_id).await?;
+        let earlier = Run::replay(Arc::new(plan), run_id, &records);
+        if !earlier.state().is_terminal() {
+            return Err(refused(Kind::Refused, format!("do run {run_id} again: it is not over"), None));
+        }
+        let plan = self.plan_of_today(earlier.plan()).await?;
+        let pins = self.compile.pin(&plan).await.map_err(Trouble::Flow)?;
+        let unknown = |task: &str| {
+            let near = name::suggest(task, plan.tasks.iter().map(|task| task.name.as_str()));
+            refused(Kind::NotFound, format!("find task `{task}` in flow `{}`", plan.flow), near)
+        };
+        let adopted = run::adopt(&earlier, &before, &plan, &pins, from).map_err(unknown)?;
+        let adopt = |(task, outcome)| Event::TaskSucceeded { task, attempt: 0, outcome: Box::new(outcome) };
+        let facts = [Event::RunCreated, Event::RunStarted].into_iter().chain(adopted.into_iter().map(adopt));
+        let new = NewRun {
+            pins: &pins,
+            created_at: self.clock.now(),
+            origin: Origin::Service,
+            force: head.force || !from.is_empty(),
+            retry_of: Some(run_id),
+            lease: None,
+            key,
+            turn: None,
+        };
+        self.record(plan, &new, facts).await
+    }
+
+    /// The flow as it is now, for what the run was asked for; as the run had it if the flow is not known here.
+    async fn plan_of_today(&self, plan: &Plan) -> Result<Plan, Trouble> {
+        let Some(flow) = self.flow(&plan.flow) else { return Ok(plan.clone()) };
+        let (params, select) = (value::texts(&plan.params), plan.selection.clone());
+        let order = Order { params, select, logical_time: plan.logical_time, ..Order::default() };
+        self.compile.plan(&flow.file, &flow.text, &order).await.map_err(Trouble::Flow)
+    }
+}
+
+fn refused(kind: Kind, message: String, hint: Option<String>) -> Trouble {
+    Trouble::Store(store::Error { kind, message, hint })
+}

@@ -1,0 +1,1 @@
+delete from events where run_id = $1

@@ -1,0 +1,1 @@
+select distinct flow from runs

@@ -1,0 +1,1 @@
+delete from lineage where not exists (select 1 from runs where runs.plan = lineage.plan)

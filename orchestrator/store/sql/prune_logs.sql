@@ -1,0 +1,1 @@
+delete from logs where run_id = $1

@@ -1,0 +1,1 @@
+delete from run_keys where run_id = $1

@@ -1,0 +1,1 @@
+delete from tasks where run_id = $1

@@ -1,0 +1,1 @@
+delete from versions where dataset = $1 and version < $2

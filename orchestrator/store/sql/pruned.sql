@@ -1,0 +1,1 @@
+select coalesce(max(created_at), 0) from pruned

@@ -1,0 +1,1 @@
+select dataset, flow from readers

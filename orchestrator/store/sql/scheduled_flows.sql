@@ -1,0 +1,1 @@
+select flow from schedules order by flow

@@ -1,0 +1,194 @@
+//! Old versions of tables, removed once nothing needs them.
+//!
+//! What is kept of a log is its end: from some version on, which has a checkpoint, to the latest. Files go before the
+//! entries that speak of them and entries go from the oldest on, so that whenever this ends in the middle, every version
+//! from that one on can be read, and the next time goes on.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Component, Path};
+
+use datafusion::object_store::ObjectStoreExt;
+use deltalake::DeltaTable;
+use flow::spec::Mode;
+use flow::wire::Failure;
+use futures::TryStreamExt;
+use serde::Serialize;
+
+use crate::error::{delta, io};
+use crate::lake::Table;
+use crate::log::Commit;
+use crate::{Engine, durable};
+
+/// Which versions of a table stay, besides the latest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keep {
+    /// Those that were the latest at this time or later; milliseconds since the epoch.
+    pub since_ms: i64,
+    /// This one and later ones.
+    pub version: Option<u64>,
+}
+
+/// What was removed of a table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Pruned {
+    pub dataset: String,
+    /// How many versions.
+    pub versions: u64,
+    /// The oldest that is kept.
+    pub oldest: u64,
+    /// How many data files, and their bytes.
+    pub files: u64,
+    pub bytes: u64,
+}
+
+/// Versions that may go, and the files that went out of the table with them.
+struct Old {
+    versions: u64,
+    oldest: u64,
+    files: HashMap<String, u64>,
+}
+
+impl Engine {
+    /// The names of all datasets of the lake, `flow.task`, sorted.
+    pub async fn dataset_names(&self) -> Result<Vec<String>, Failure> {
+        self.lake.datasets().await
+    }
+
+    /// Removes the versions of a dataset that need not be kept, with the files that no version has any more. `None` if
+    /// there are none. With `dry_run`, only says what would go.
+    ///
+    /// A version whose files an append of the same identity would look for stays, and so does all after it.
+    pub async fn prune(&self, dataset: &str, keep: Keep, dry_run: bool) -> Result<Option<Pruned>, Failure> {
+        let table = self.lake.table(dataset)?;
+        let Some(latest) = table.latest().await? else { return Ok(None) };
+        let Some(old) = old(&table, latest, keep).await? else { return Ok(None) };
+        let Old { versions, oldest, files } = old;
+        let kept = table.open(oldest).await?;
+        let mut live = paths(&kept)?;
+        // Another program may have brought a file back.
+        live.extend(paths(&table.open(latest).await?)?);
+        let files: Vec<(String, u64)> =
+            files.into_iter().filter(|(path, _)| !live.contains(path) && is_inside(path)).collect();
+        let bytes = files.iter().map(|(_, bytes)| bytes).sum();
+        if !dry_run {
+            checkpoint(&table, &kept, oldest).await?;
+            for (path, _) in &files {
+                remove(&table, path).await?;
+            }
+            forget(&table, oldest).await?;
+        }
+        Ok(Some(Pruned { dataset: dataset.to_owned(), versions, oldest, files: files.len() as u64, bytes }))
+    }
+}
+
+/// What comes before the first version that must stay. `None` if nothing does.
+async fn old(table: &Table, latest: u64, keep: Keep) -> Result<Option<Old>, Failure> {
+    let Some(first) = table.oldest().await? else { return Ok(None) };
+    let mut old = Old { versions: 0, oldest: first, files: HashMap::new() };
+    let mut live = None;
+    let mut at = table.commit(first).await?;
+    while old.oldest < latest && keep.version.is_none_or(|version| old.oldest < version) {
+        let Some(next) = table.commit(old.oldest + 1).await? else { break };
+        if next.at > keep.since_ms {
+            break;
+        }
+        if at.as_ref().is_some_and(is_append) {
+            let live = match &live {
+                Some(live) => live,
+                None => &*live.insert(paths(&table.open(latest).await?)?),
+            };
+            if at.iter().flat_map(|commit| &commit.adds).any(|path| live.contains(path)) {
+                break;
+            }
+        }
+        old.files.extend(next.removes.iter().cloned());
+        old.versions += 1;
+        old.oldest += 1;
+        at = Some(next);
+    }
+    Ok((old.versions > 0).then_some(old))
+}
+
+fn is_append(commit: &Commit) -> bool {
+    commit.mark.as_ref().is_some_and(|mark| mark.mode == Mode::Append)
+}
+
+/// The files of an opened version, below the table.
+fn paths(opened: &DeltaTable) -> Result<BTreeSet<String>, Failure> {
+    let state = opened.snapshot().map_err(|error| delta("failed to list the table's files", &error))?;
+    Ok(state.log_data().iter().map(|file| file.object_store_path().to_string()).collect())
+}
+
+/// Whether a path of a log stays below its table.
+fn is_inside(path: &str) -> bool {
+    !path.contains("://") && Path::new(path).components().all(|part| matches!(part, Component::Normal(_)))
+}
+
+/// Makes sure that the oldest version that is kept can be read without those before it.
+async fn checkpoint(table: &Table, kept: &DeltaTable, version: u64) -> Result<(), Failure> {
+    let name = format!("{version:020}.checkpoint.parquet");
+    if !table.log_names().await?.contains(&name) {
+        let made = deltalake::checkpoints::create_checkpoint(kept, None).await;
+        made.map_err(|error| delta(&format!("failed to write a checkpoint of `{}`", table.dataset), &error))?;
+    }
+    let Some(log) = table.folder.as_ref().map(|folder| folder.join("_delta_log")) else { return Ok(()) };
+    let sync = || {
+        durable::sync_file(&log.join(&name))?;
+        durable::sync_file(&log.join("_last_checkpoint"))?;
+        durable::sync_folder(&log)
+    };
+    sync().map_err(|error| io("failed to sync", &log, &error))
+}
+
+/// Removes the log's entries before a version, the oldest first.
+async fn forget(table: &Table, version: u64) -> Result<(), Failure> {
+    let of = |name: &str| name.get(..20)?.parse::<u64>().ok();
+    let is_old = |name: &&String| of(name).is_some_and(|it| it < version);
+    for name in table.log_names().await?.iter().filter(is_old) {
+        remove(table, &format!("_delta_log/{name}")).await?;
+    }
+    Ok(())
+}
+
+/// Removes a file of a table, and the folders that it leaves empty. One that is gone already is no error.
+async fn remove(table: &Table, path: &str) -> Result<(), Failure> {
+    let Some(folder) = &table.folder else {
+        let removed = table.log.object_store(None).delete(&deltalake::Path::from(path)).await;
+        return match removed {
+            Ok(()) | Err(datafusion::object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(Failure::external(format!("failed to remove `{path}` of `{}`: {error}", table.dataset))),
+        };
+    };
+    let file = folder.join(path);
+    match std::fs::remove_file(&file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(io("failed to remove", &file, &error));
+        }
+        _ => {}
+    }
+    let above = file.ancestors().skip(1).take_while(|above| above.starts_with(folder) && above != folder);
+    above.take_while(|folder| std::fs::remove_dir(folder).is_ok()).for_each(drop);
+    Ok(())
+}
+
+impl Table {
+    /// The oldest version that the log still has an entry for.
+    pub(crate) async fn oldest(&self) -> Result<Option<u64>, Failure> {
+        let version = |name: &String| name.strip_suffix(".json")?.parse().ok();
+        Ok(self.log_names().await?.iter().find_map(version))
+    }
+
+    /// The names of the files in the log's folder, sorted: versions come in their order.
+    async fn log_names(&self) -> Result<BTreeSet<String>, Failure> {
+        let Some(folder) = &self.folder else {
+            let listed = self.log.object_store(None);
+            let listed = listed.list(Some(&deltalake::Path::from("_delta_log")));
+            let names = listed.try_filter_map(async |file| Ok(file.location.filename().map(str::to_owned)));
+            let failed = |error| Failure::external(format!("failed to list the log of `{}`: {error}", self.dataset));
+            return names.try_collect().await.map_err(failed);
+        };
+        let log = folder.join("_delta_log");
+        let entries = std::fs::read_dir(&log).map_err(|error| io("failed to list", &log, &error))?;
+        Ok(entries.filter_map(Result::ok).filter_map(|entry| entry.file_name().into_string().ok()).collect())
+    }
+}
