@@ -35,4 +35,5 @@ lessons! {
     api: "10-api",
     operations: "11-operations",
     limits: "12-limits",
+    web: "13-web",
 }

@@ -52,6 +52,7 @@ pub(crate) fn router(service: Arc<Service>, by: Connections) -> Router<Arc<Servi
         .route("/runs/{run}/live", api::live_route())
         .route("/runs/{run}/events", get(events::of_run))
         .route("/runs/{run}/cancel", post(run::cancel))
+        .route("/runs/{run}/retry", post(run::retry))
         .route("/runs/{run}/tasks/{task}", get(task::page))
         .route("/flows", get(flows::page))
         .route("/flows/{flow}", get(flow::page))

@@ -13,7 +13,7 @@ use store::{NumberedLine, Store};
 use super::fault::Page;
 use super::frame::Frame;
 use super::guard::Visitor;
-use super::run::{Seen, wrong};
+use super::run::{Seen, acts, wrong};
 use super::words::{Mark, at, dataset_link, name, run_link, took};
 use super::{Shared, address};
 use crate::look;
@@ -56,10 +56,10 @@ pub(super) async fn page(
     let spec = &seen.run.plan().tasks[id];
     let outlook = look::outlook(&service.store, &seen.run, now).await?;
     let why = view::why(&seen.run, &seen.records, Some(&task), &outlook).map_err(look::Error::from)?;
-    let checks = standing.outcome.map(|it| &it.checks).or(standing.failure.map(|it| &it.checks));
     let body = html! {
         h1 { (name(&task)) span role="status" data-part="state" { (Mark::of_task(&standing)) } }
         div data-part="facts" { (facts(spec, &seen, id, now)) }
+        @if visitor.may_run() && seen.run.state().is_terminal() { div.actions { (acts::again(&seen, &visitor, Some(&task))) } }
         div data-part="wrong" {
             @if let Some(error) = &standing.error {
                 section.bad { h2 { "Error" } pre.error { (name(error)) } @if let Some(failure) = standing.failure { (wrong::checks(&failure.checks, true)) } }
@@ -72,7 +72,7 @@ pub(super) async fn page(
             section data-part="inputs" { h2 { "Reads" } (inputs(&seen, id)) }
             section data-part="output" {
                 h2 { "Makes" } (output(&seen, id))
-                @if let Some(checks) = checks.filter(|it| !it.is_empty()) { (wrong::checks(checks, false)) }
+                @if let Some(outcome) = standing.outcome { (wrong::checks(&outcome.checks, false)) }
             }
         }
         (text(spec, standing.error.as_deref()))

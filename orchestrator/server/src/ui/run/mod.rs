@@ -1,6 +1,6 @@
 //! A run: how it goes, what went wrong and what that affects, its graph and its tasks.
 
-mod acts;
+pub(super) mod acts;
 mod tasks;
 pub(super) mod wrong;
 
@@ -23,7 +23,7 @@ use super::words::{Mark, at, name, params, run_link, short, took};
 use super::{Shared, address, runs};
 use crate::look;
 
-pub(super) use acts::cancel;
+pub(super) use acts::{cancel, retry};
 
 /// How many reasons why a run does not go on are told.
 const REASONS: usize = 8;
@@ -89,7 +89,7 @@ pub(super) async fn page(
         div data-part="facts" { (facts(&seen, &after, now)) }
         div data-part="acts" { (acts::forms(&seen, &visitor)) }
         div data-part="wrong" {
-            @if let Some(catalogue) = &catalogue { (wrong::section(&seen, catalogue)) }
+            @if let Some(catalogue) = &catalogue { (wrong::section(&seen, &visitor, catalogue)) }
             (reasons(&seen, &outlook))
         }
         section data-part="graph" { h2 { "Graph" } (of_run(&seen.run)) }

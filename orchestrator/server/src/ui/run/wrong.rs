@@ -9,8 +9,9 @@ use flow::run::{Run, TaskState};
 use flow::wire::CheckResult;
 use maud::{Markup, html};
 
-use super::Seen;
+use super::{Seen, acts};
 use crate::ui::address;
+use crate::ui::guard::Visitor;
 use crate::ui::words::{Mark, dataset_link, name, value};
 
 /// How many failed tasks are told in full.
@@ -19,7 +20,7 @@ const FAILED: usize = 5;
 const AFFECTED: usize = 30;
 
 /// Why the run failed.
-pub(super) fn section(seen: &Seen, catalogue: &Catalogue) -> Markup {
+pub(super) fn section(seen: &Seen, visitor: &Visitor, catalogue: &Catalogue) -> Markup {
     let run = &seen.run;
     let failed: Vec<TaskId> =
         (0..run.plan().tasks.len()).filter(|&id| run.task(id).state == TaskState::Failed).collect();
@@ -27,7 +28,7 @@ pub(super) fn section(seen: &Seen, catalogue: &Catalogue) -> Markup {
         section.bad {
             h2 { "Why it failed" }
             @if failed.is_empty() { pre.error { (name(run.error().unwrap_or("no reason was recorded"))) } }
-            @for &id in failed.iter().take(FAILED) { (failure(seen, id)) }
+            @for &id in failed.iter().take(FAILED) { (failure(seen, visitor, id)) }
             @if failed.len() > FAILED {
                 p { a.word href=(address::with(&address::run(run.id()), &[("state", "failed")])) { "All " (failed.len()) " failed tasks" } }
             }
@@ -36,7 +37,7 @@ pub(super) fn section(seen: &Seen, catalogue: &Catalogue) -> Markup {
     }
 }
 
-fn failure(seen: &Seen, id: TaskId) -> Markup {
+fn failure(seen: &Seen, visitor: &Visitor, id: TaskId) -> Markup {
     let (task, standing) = (&seen.run.plan().tasks[id], seen.run.task(id));
     html! {
         h3 {
@@ -45,6 +46,7 @@ fn failure(seen: &Seen, id: TaskId) -> Markup {
         }
         pre.error { (name(standing.error.as_deref().unwrap_or("no reason was recorded"))) }
         @if let Some(failure) = standing.failure { (checks(&failure.checks, true)) }
+        @if visitor.may_run() { div.actions { (acts::again(seen, visitor, Some(&task.name))) } }
     }
 }
 
