@@ -79,8 +79,9 @@ mod tests {
         let tasks = vec![task("a", &[]), task("b", &[(0, true)]), task("c", &[(1, false)]), task("d", &[])];
         let plan = Plan { flow: "f".into(), tasks, ..Plan::default() };
         let succeeded = |task: &str| Event::TaskSucceeded { task: task.into(), attempt: 0, outcome: Box::default() };
-        let events = [Event::RunCreated, succeeded("a"), succeeded("b"), succeeded("c"), succeeded("d")];
+        let made = ["a", "b", "c", "d"].map(succeeded);
         let record = |(seq, event)| Record { run_id: "r".into(), seq, at: 0, event };
+        let events = [Event::RunCreated, Event::RunStarted].into_iter().chain(made);
         let records: Vec<Record> = (1..).zip(events).map(record).collect();
         Run::replay(Arc::new(plan), "r", &records)
     }
