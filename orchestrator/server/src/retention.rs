@@ -30,17 +30,11 @@ pub trait Lake: Send + Sync {
     async fn datasets(&self) -> Result<Vec<String>, String>;
 
     /// Removes the versions of a table that were not the latest at `since` or later and come before `first`, with
-    /// the files that no other version has. `None` if there are none. With `dry_run`, only says what would go.
+    /// the files that no other version has. `None` if there are none. With `dry`, only says what would go.
     ///
     /// # Errors
     /// What cannot be read or removed.
-    async fn prune(
-        &self,
-        dataset: &str,
-        since: Time,
-        first: Option<u64>,
-        dry_run: bool,
-    ) -> Result<Option<Table>, String>;
+    async fn prune(&self, dataset: &str, since: Time, first: Option<u64>, dry: bool) -> Result<Option<Table>, String>;
 
     /// Removes the artifacts of a run that are on this machine.
     ///
