@@ -108,6 +108,9 @@ pub(crate) async fn stage(
         }
     }
     if let Some(failure) = failed {
+        // A broken upload removes its file on a blocking thread that nobody waits for. Those queue up: what comes after
+        // has seen it begin.
+        let _ = tokio::task::spawn_blocking(|| ()).await;
         discard(table, &staged).await;
         return Err(failure);
     }
