@@ -1,8 +1,16 @@
 //! The layout of the store, brought up to date by whoever opens it first.
 
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
 use crate::db::Db;
 use crate::error::{Error, Kind};
+use crate::open::PATIENCE;
 use crate::row::Row;
+
+/// How long to wait before asking a busy store again.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// What one migration runs.
 struct Migration {
@@ -38,8 +46,19 @@ const MIGRATIONS: &[Migration] = &[
     },
 ];
 
-/// Checks the layout with one query and changes it only where it is behind.
+/// Checks the layout with one query and changes it only where it is behind. While another process gives a new SQLite
+/// file its log, SQLite says busy at once and waits for nothing, so that we have to.
 pub(crate) async fn migrate(db: &Db) -> Result<(), Error> {
+    let patience = Instant::now() + PATIENCE;
+    loop {
+        match bring_up_to_date(db).await {
+            Err(error) if error.kind == Kind::Busy && Instant::now() < patience => sleep(PAUSE).await,
+            done => return done,
+        }
+    }
+}
+
+async fn bring_up_to_date(db: &Db) -> Result<(), Error> {
     let version = match db.read(include_str!("../sql/schema_version.sql"), &[]).await {
         Ok(rows) => number(rows)?,
         // Both databases turn down the question while there is no such table.

@@ -12,7 +12,7 @@ use crate::db::Db;
 use crate::error::{Error, Kind};
 
 /// How long a write waits for another process's write, or a verb for a connection.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Connects nothing yet, but for PostgreSQL finds out whether anybody answers.
 pub(crate) async fn open(setting: &str) -> Result<Db, Error> {
