@@ -12,6 +12,7 @@ import sys
 
 import deltalake
 from duck import connect
+from leave import leave
 
 SOURCES = """
 create view raw as
@@ -125,4 +126,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())
