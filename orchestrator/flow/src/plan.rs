@@ -1,5 +1,7 @@
 //! A flow as meant: every default filled in, every name resolved, every column typed. Immutable and hashed.
 
+mod own;
+
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -11,6 +13,7 @@ use crate::name::{self, Miss};
 use crate::spec::{Backoff, Format, Mode, On, Severity};
 use crate::value::Params;
 use crate::{Time, lineage};
+pub use own::Own;
 
 /// Index into [`Plan::tasks`], which is in topological order.
 pub type TaskId = usize;

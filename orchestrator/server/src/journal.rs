@@ -1,6 +1,6 @@
 //! What drivers and services need of a store.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use async_trait::async_trait;
 use flow::Time;
@@ -29,7 +29,12 @@ pub trait Journal: Send + Sync {
     async fn rooms(&self, run: &Run, wanted: &BTreeMap<String, i32>) -> Result<HashMap<String, i64>, store::Error>;
 
     /// See [`Store::wait_for`].
-    async fn wait_for(&self, run_id: &str, wanted: &BTreeMap<String, i32>) -> Result<(), store::Error>;
+    async fn wait_for(
+        &self,
+        run_id: &str,
+        wanted: &BTreeMap<String, i32>,
+        left: &BTreeSet<String>,
+    ) -> Result<(), store::Error>;
 }
 
 #[async_trait]
@@ -58,8 +63,13 @@ impl Journal for Store {
         Store::rooms(self, run, wanted).await
     }
 
-    async fn wait_for(&self, run_id: &str, wanted: &BTreeMap<String, i32>) -> Result<(), store::Error> {
-        Store::wait_for(self, run_id, wanted).await
+    async fn wait_for(
+        &self,
+        run_id: &str,
+        wanted: &BTreeMap<String, i32>,
+        left: &BTreeSet<String>,
+    ) -> Result<(), store::Error> {
+        Store::wait_for(self, run_id, wanted, left).await
     }
 }
 
@@ -83,6 +93,9 @@ pub(crate) trait Ledger: Journal + 'static {
 
     /// See [`Store::schedule`].
     async fn schedule(&self, flow: &str) -> Result<Option<Scheduled>, store::Error>;
+
+    /// See [`Store::schedules`].
+    async fn schedules(&self) -> Result<HashMap<String, Scheduled>, store::Error>;
 
     /// See [`Store::begin_schedule`].
     async fn begin_schedule(&self, flow: &str, handled: Time) -> Result<(), store::Error>;
@@ -124,6 +137,10 @@ impl Ledger for Store {
 
     async fn schedule(&self, flow: &str) -> Result<Option<Scheduled>, store::Error> {
         Store::schedule(self, flow).await
+    }
+
+    async fn schedules(&self) -> Result<HashMap<String, Scheduled>, store::Error> {
+        Store::schedules(self).await
     }
 
     async fn begin_schedule(&self, flow: &str, handled: Time) -> Result<(), store::Error> {

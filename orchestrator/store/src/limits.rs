@@ -64,10 +64,18 @@ impl Store {
         Ok(room(limit, standing(rows)?) > 0)
     }
 
-    /// Says that the run waits for slots of pools, given the priority of what it would start. To be said again within
-    /// three seconds, as long as it is true.
-    pub async fn wait_for(&self, run_id: &str, wanted: &BTreeMap<String, i32>) -> Result<(), Error> {
+    /// Says that the run waits for slots of pools, given the priority of what it would start, and for those that it has
+    /// `left` no more. To be said again within three seconds, as long as it is true.
+    pub async fn wait_for(
+        &self,
+        run_id: &str,
+        wanted: &BTreeMap<String, i32>,
+        left: &BTreeSet<String>,
+    ) -> Result<(), Error> {
         let mut tx = self.db.begin().await?;
+        for pool in left {
+            tx.execute(include_str!("../sql/waits_end.sql"), &[pool.as_str().into(), run_id.into()]).await?;
+        }
         for (pool, priority) in wanted {
             let args = standing_args(pool, run_id, *priority);
             tx.execute(include_str!("../sql/waits_stay.sql"), &args).await?;

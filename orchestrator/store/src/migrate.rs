@@ -44,6 +44,10 @@ const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../migrations/0006_retention.sql"),
         postgres: include_str!("../migrations/0006_retention.sql"),
     },
+    Migration {
+        sqlite: include_str!("../migrations/0007_shared_plans.sql"),
+        postgres: include_str!("../migrations/0007_shared_plans.sql"),
+    },
 ];
 
 /// Checks the layout with one query and changes it only where it is behind. While another process gives a new SQLite

@@ -1,7 +1,7 @@
 //! Runs: made, loaded, listed, found, asked to stop.
 
 use flow::Time;
-use flow::plan::Plan;
+use flow::plan::{Own, Plan};
 use flow::run::{Event, Record, Run, RunState};
 use flow::wire::{PinnedFile, Pins};
 use serde::{Deserialize, Serialize};
@@ -96,8 +96,8 @@ impl Store {
             let run_id = rows.into_iter().next().map(|mut row| row.text()).transpose()?;
             return Ok(Created::Existing { run_id: run_id.unwrap_or_default() });
         }
-        let hash = insert_plan(&mut tx, run.plan(), self.plan_exists()).await?;
-        if insert_run(&mut tx, new, run, &hash, records.len() as u64).await? == 0 {
+        let (hash, own) = insert_plan(&mut tx, run.plan(), self.plan_exists()).await?;
+        if insert_run(&mut tx, new, run, &hash, &own, records.len() as u64).await? == 0 {
             drop(tx);
             return self.existing(run).await;
         }
@@ -231,7 +231,11 @@ pub(crate) async fn load(tx: &mut Tx<'_>, run_id: &str) -> Result<Loaded, Error>
     let Some(mut row) = rows.into_iter().next() else {
         return Err(Error::corrupt(tx.place(), format!("run {run_id} has no plan")));
     };
-    let (plan, pins) = (row.json()?, row.json()?);
+    let (body, own, pins) = (row.json::<Plan>()?, row.json_or_default::<Option<Own>>()?, row.json()?);
+    let plan = match own {
+        Some(own) => body.with_own(own),
+        None => body,
+    };
     let rows = tx.fetch(include_str!("../sql/tail.sql"), &[run_id.into(), 0_u64.into(), u64::MAX.into()]).await?;
     Ok(Loaded { head, plan, pins, records: records(run_id, rows)? })
 }
@@ -243,14 +247,18 @@ fn records(run_id: &str, rows: Vec<Row<'_>>) -> Result<Vec<Record>, Error> {
     rows.into_iter().map(record).collect()
 }
 
-async fn insert_plan(tx: &mut Tx<'_>, plan: &Plan, exists: &'static str) -> Result<String, Error> {
+/// Answers the hash of what the run shares with others, and what it has of its own.
+async fn insert_plan(tx: &mut Tx<'_>, plan: &Plan, exists: &'static str) -> Result<(String, Own), Error> {
     let reads: Vec<[Arg<'_>; 2]> =
         plan.externals.iter().map(|dataset| [dataset.as_str().into(), plan.flow.as_str().into()]).collect();
     tx.bulk(include_str!("../sql/readers_insert.sql"), &reads).await?;
-    let body = json(plan)?;
+    let mut shared = plan.clone();
+    let own = shared.take_own();
+    let body = json(&shared)?;
+    drop(shared);
     let hash = blake3::hash(body.as_bytes()).to_hex().to_string();
     if !tx.fetch(exists, &[hash.as_str().into()]).await?.is_empty() {
-        return Ok(hash);
+        return Ok((hash, own));
     }
     let args = [hash.as_str().into(), plan.flow.as_str().into(), body.into()];
     tx.execute(include_str!("../sql/plan_insert.sql"), &args).await?;
@@ -260,10 +268,17 @@ async fn insert_plan(tx: &mut Tx<'_>, plan: &Plan, exists: &'static str) -> Resu
     };
     let rows: Vec<[Arg<'_>; 3]> = outputs.map(row).collect::<Result<_, Error>>()?;
     tx.bulk(include_str!("../sql/lineage_insert.sql"), &rows).await?;
-    Ok(hash)
+    Ok((hash, own))
 }
 
-async fn insert_run(tx: &mut Tx<'_>, new: &NewRun<'_>, run: &Run, hash: &str, seq: u64) -> Result<u64, Error> {
+async fn insert_run(
+    tx: &mut Tx<'_>,
+    new: &NewRun<'_>,
+    run: &Run,
+    hash: &str,
+    own: &Own,
+    seq: u64,
+) -> Result<u64, Error> {
     let plan = run.plan();
     let args = [
         run.id().into(),
@@ -281,6 +296,7 @@ async fn insert_run(tx: &mut Tx<'_>, new: &NewRun<'_>, run: &Run, hash: &str, se
         run.started_at().into(),
         run.finished_at().into(),
         run.error().into(),
+        json(own)?.into(),
     ];
     tx.execute(include_str!("../sql/create.sql"), &args).await
 }

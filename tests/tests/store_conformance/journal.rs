@@ -14,6 +14,7 @@ crate::on_both!(
     a_retry_in_one_batch_gets_a_token_of_its_own,
     a_scheduled_run_is_made_once,
     of_two_servers_one_makes_the_run_of_a_time,
+    runs_of_other_times_share_a_plan,
     a_run_is_found_by_the_beginning_of_its_id,
     runs_are_listed_newest_first,
     a_cancel_lands_in_the_tail,
@@ -148,6 +149,27 @@ async fn of_two_servers_one_makes_the_run_of_a_time(world: World) {
     assert_eq!(make("r2", 30).await.unwrap_err().kind, Kind::Conflict, "it has not seen the first one's decision");
     assert_eq!(store.schedule(&plan.flow).await.unwrap().map(|it| it.handled), Some(20));
     assert_eq!(store.runs(None, None, 10).await.unwrap().len(), 1);
+}
+
+async fn runs_of_other_times_share_a_plan(world: World) {
+    let store = world.open().await;
+    let mut made = vec![];
+    for (id, day) in [("r1", 1_u64), ("r2", 2)] {
+        let mut plan = plan();
+        plan.params.insert("day".into(), flow::value::Value::Int(day as i64));
+        (plan.logical_time, plan.interval_start) = (Some(day * 86_400_000), Some((day - 1) * 86_400_000));
+        plan.tasks[0].fingerprint = Some(format!("of day {day}"));
+        let mut driver = Driver::new(&plan, id);
+        driver.create(&store).await;
+        driver.fact(Event::RunClosed { state: RunState::Failed, error: None }).append(&store).await.unwrap();
+        made.push(plan);
+    }
+    assert!(store.remove_run("r1").await.unwrap());
+    assert_eq!(store.remove_plans().await.unwrap(), 0, "the other run has the same plan");
+    let loaded = store.load("r2").await.unwrap();
+    assert_eq!(serde_json::to_value(&loaded.plan).unwrap(), serde_json::to_value(&made[1]).unwrap());
+    assert!(store.remove_run("r2").await.unwrap());
+    assert_eq!(store.remove_plans().await.unwrap(), 1);
 }
 
 async fn a_run_is_found_by_the_beginning_of_its_id(world: World) {

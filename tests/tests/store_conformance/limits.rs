@@ -1,6 +1,6 @@
 //! Slots that runs share: never more are taken than there are, and none leaks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use flow::plan::{Limits, Plan, Task};
 use flow::pools;
@@ -50,7 +50,7 @@ async fn room(store: &Store, driver: &Driver) -> i64 {
 }
 
 async fn wait(store: &Store, driver: &Driver) {
-    store.wait_for(driver.run.id(), &driver.run.wanted_pools()).await.unwrap();
+    store.wait_for(driver.run.id(), &driver.run.wanted_pools(), &BTreeSet::new()).await.unwrap();
 }
 
 /// Starts a task if the store lets it. The driver is as before if it does not.

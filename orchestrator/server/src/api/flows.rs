@@ -28,13 +28,13 @@ const TIMES_MAX: usize = 100_000;
 pub(super) async fn list(State(service): Shared) -> Result<Json<Flows>, Problem> {
     let mut flows = vec![];
     let now = service.clock.now();
+    let standings = service.store.schedules().await?;
     for flow in service.known_flows() {
-        let standing = service.store.schedule(&flow.name).await?;
         let next = flow.schedule.as_ref().and_then(|schedule| schedule.after(now).next());
         flows.push(Flow {
             flow: flow.name.clone(),
             file: flow.file.display().to_string(),
-            paused: standing.is_some_and(|standing| standing.paused),
+            paused: standings.get(&flow.name).is_some_and(|standing| standing.paused),
             schedule: flow.schedule.as_ref().map(Schedule::describe),
             next: next.map(rfc3339),
         });

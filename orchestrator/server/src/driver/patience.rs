@@ -1,6 +1,6 @@
 //! Talking to a store that may be away for a while.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use flow::Time;
@@ -86,10 +86,14 @@ impl Driver<'_> {
         }
     }
 
-    pub(super) async fn say_waiting(&self, wanted: &BTreeMap<String, i32>) -> Result<(), Error> {
+    pub(super) async fn say_waiting(
+        &self,
+        wanted: &BTreeMap<String, i32>,
+        left: &BTreeSet<String>,
+    ) -> Result<(), Error> {
         let mut patience = self.patience();
         loop {
-            match self.seat.journal.wait_for(self.run.id(), wanted).await {
+            match self.seat.journal.wait_for(self.run.id(), wanted, left).await {
                 // To say it twice does no harm.
                 Err(error) if error.kind == Kind::Unknown => {}
                 Ok(()) => return Ok(()),

@@ -26,7 +26,7 @@ impl Driver<'_> {
             if self.run.state().is_terminal() {
                 return Ok(());
             }
-            self.queue_up().await?;
+            self.queue_up(quiet).await?;
             let news = self.keep_up().await?;
             if quiet && !news {
                 self.wait().await?;

@@ -162,13 +162,34 @@ pub(crate) async fn enter(store: &impl Ledger, name: &str) -> Result<(), Error> 
     loop {
         match store.serve(name, LEASE_MS).await {
             Err(error) if error.kind == Kind::Refused && tokio::time::Instant::now() < patience => {
-                tracing::debug!("failed to {error}; it may be gone");
-                tokio::time::sleep(Duration::from_millis(100)).await;
+                bear(&error).await;
             }
             Err(error) if error.kind == Kind::Refused && planted!(ServesTwice) => return Ok(()),
+            Err(error) if passes(&error) && tokio::time::Instant::now() < patience => bear(&error).await,
             entered => return Ok(entered?),
         }
     }
+}
+
+/// Says that this service is gone. What cannot be said for a lease needs no saying any more.
+async fn leave(store: &impl Ledger, name: &str) -> Result<(), Error> {
+    let patience = tokio::time::Instant::now() + Duration::from_millis(LEASE_MS);
+    loop {
+        match store.leave(name).await {
+            Err(error) if passes(&error) && tokio::time::Instant::now() < patience => bear(&error).await,
+            left => return Ok(left?),
+        }
+    }
+}
+
+/// Whether it may help to say the same again, which does no harm.
+fn passes(error: &store::Error) -> bool {
+    matches!(error.kind, Kind::Busy | Kind::Unknown | Kind::Unreachable)
+}
+
+async fn bear(error: &store::Error) {
+    tracing::debug!("failed to {error}; trying again");
+    tokio::time::sleep(Duration::from_millis(100)).await;
 }
 
 impl<S: Ledger> Service<S> {
@@ -224,7 +245,7 @@ impl<S: Ledger> Service<S> {
         drives.shutdown().await;
         presence.shutdown().await;
         if !planted!(LeavesNothing) {
-            self.store.leave(&self.name).await?;
+            leave(&*self.store, &self.name).await?;
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use flow::Time;
 use flow::schedule::{Schedule, Standing};
-use store::{Kind, Origin};
+use store::{Kind, Origin, Scheduled};
 
 use super::flows::Flow;
 use super::{Order, Service};
@@ -31,18 +31,62 @@ impl From<store::Error> for Trouble {
     }
 }
 
+/// Until when nothing comes up for a flow, so that calendars are not asked the same again and again.
+#[derive(Default)]
+struct Rests(HashMap<String, Rest>);
+
+struct Rest {
+    flow: Arc<Flow>,
+    handled: Time,
+    until: Time,
+}
+
+impl Rests {
+    fn until(&mut self, flow: &Arc<Flow>, schedule: &Schedule, standing: Scheduled) -> Time {
+        let handled = standing.handled;
+        let known = self.0.get(&flow.name).filter(|rest| Arc::ptr_eq(&rest.flow, flow) && rest.handled == handled);
+        if let Some(rest) = known {
+            return rest.until;
+        }
+        let until = schedule.next_due(&flow.name, handled).unwrap_or(Time::MAX);
+        self.0.insert(flow.name.clone(), Rest { flow: flow.clone(), handled, until });
+        until
+    }
+
+    fn forget_all_but(&mut self, standings: &HashMap<String, Scheduled>) {
+        self.0.retain(|flow, _| standings.contains_key(flow));
+    }
+}
+
 impl<S: Ledger> Service<S> {
     pub(super) async fn keep_schedules(self: Arc<Self>) {
         // Flows whose last run could not be made, and until when they are left alone.
         let mut troubled: HashMap<String, Time> = HashMap::new();
+        let mut rests = Rests::default();
         loop {
             let now = self.clock.now();
             troubled.retain(|_, until| *until > now);
             let mut next = now + LOOK_MS;
+            let standings = match self.store.schedules().await {
+                Ok(standings) => standings,
+                Err(error) => {
+                    tracing::warn!("failed to {error}");
+                    self.clock.until(next).await;
+                    continue;
+                }
+            };
+            rests.forget_all_but(&standings);
             for flow in self.flows.all() {
                 let Some(schedule) = flow.schedule.as_ref().filter(|_| !troubled.contains_key(&flow.name)) else {
                     continue;
                 };
+                let standing = standings.get(&flow.name).copied();
+                if let Some(due) =
+                    standing.map(|standing| rests.until(&flow, schedule, standing)).filter(|due| *due > now)
+                {
+                    next = next.min(due);
+                    continue;
+                }
                 match self.look_at(&flow, schedule).await {
                     Ok(due) => next = next.min(due.unwrap_or(Time::MAX)),
                     Err(Trouble::Store(error)) => tracing::warn!("failed to {error}"),

@@ -75,6 +75,8 @@ pub enum Bug {
     TimeGoesBack,
     /// A driver does not count the slots of pools that it takes itself.
     OwnSlotsUncounted,
+    /// A slot that becomes free is taken again although the store has just refused that.
+    RefusalOverlooked,
     /// Who was refused a slot of a pool never asks again.
     RefusalIsFinal,
     /// The slot of a pool stays taken when its attempt has ended.
@@ -84,7 +86,7 @@ pub enum Bug {
 }
 
 impl Bug {
-    pub const ALL: [Bug; 31] = [
+    pub const ALL: [Bug; 32] = [
         Bug::Unfenced,
         Bug::LeaseNotRenewed,
         Bug::TakeoverForgetsAttempts,
@@ -113,6 +115,7 @@ impl Bug {
         Bug::LeavesNothing,
         Bug::TimeGoesBack,
         Bug::OwnSlotsUncounted,
+        Bug::RefusalOverlooked,
         Bug::RefusalIsFinal,
         Bug::HoldKept,
         Bug::BatchUncounted,

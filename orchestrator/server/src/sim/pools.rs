@@ -16,6 +16,9 @@ pub const SHARED: &str = "shared";
 /// How long a run that waits may say nothing before others go first.
 const SILENCE_MS: Time = 3_000;
 
+/// How long a run keeps its slots whose lease has run out while no server is known.
+const ORPHAN_MS: Time = 40_000;
+
 /// Who holds slots, and who waits for some.
 #[derive(Clone, Default)]
 pub struct Pools {
@@ -31,9 +34,23 @@ impl Pools {
     pub fn of(size: u32) -> Self {
         Pools { size, ..Pools::default() }
     }
+
+    /// The run does not wait for these pools any more.
+    pub fn leave(&mut self, run_id: &str, left: &BTreeSet<String>) {
+        self.waits.retain(|(pool, waiting), _| waiting != run_id || !left.contains(pool));
+    }
 }
 
 impl Tables {
+    pub fn is_held(&self, run_id: &str, now: Time) -> bool {
+        self.was_held(run_id, now, 0)
+    }
+
+    /// Whether its lease ran out less than so long ago, if at all.
+    pub fn was_held(&self, run_id: &str, now: Time, ago_ms: Time) -> bool {
+        self.leases.get(run_id).is_some_and(|lease| lease.expires_at + ago_ms > now)
+    }
+
     fn pool_size(&self, plan: &Plan, pool: &str) -> u32 {
         let own = plan.limits.tasks.filter(|_| pool == of_tasks(&plan.flow));
         own.unwrap_or(self.pools.size)
@@ -41,7 +58,8 @@ impl Tables {
 
     fn is_live(&self, run_id: &str, now: Time) -> bool {
         let open = self.runs.get(run_id).is_some_and(|row| !row.head.state.is_terminal());
-        open && (self.is_held(run_id, now) || self.servers.values().any(|until| *until > now))
+        let served = self.servers.values().any(|until| *until > now) || self.was_held(run_id, now, ORPHAN_MS);
+        open && (self.is_held(run_id, now) || served)
     }
 
     fn held(&self, pool: &str, counts: impl Fn(&String) -> bool) -> i64 {

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::attempt;
 use super::flag::Flag;
 use super::flows::Compiler;
-use super::store::Link;
+use super::store::{Lease, Link};
 use super::world::World;
 use crate::hall::Labels;
 use crate::service::{Order, Service, enter};
@@ -231,8 +231,9 @@ impl Process {
             let ended = service.live(listening, stop, drained).await;
             up.set(false);
             if ended.is_ok() {
-                let tables = world.tables();
-                let left = tables.servers.contains_key(&name) || tables.leases.values().any(|it| it.holder == name);
+                let (now, tables) = (world.store_now(), world.tables());
+                let kept = |(run_id, lease): (&String, &Lease)| lease.holder == name && tables.is_held(run_id, now);
+                let left = tables.servers.contains_key(&name) || tables.leases.iter().any(kept);
                 drop(tables);
                 if left {
                     world.broken(format!("{name} has ended and keeps what others need"));

@@ -45,7 +45,7 @@ pub struct RunRow {
 
 pub struct Lease {
     pub holder: String,
-    expires_at: Time,
+    pub expires_at: Time,
     /// Whether the holder has recorded anything since it came.
     is_used: bool,
 }
@@ -55,6 +55,12 @@ pub struct ScheduleRow {
     pub handled: Time,
     /// Since when it is held, in true time.
     pub held: Option<Time>,
+}
+
+impl ScheduleRow {
+    fn standing(&self) -> Scheduled {
+        Scheduled { handled: self.handled, paused: self.held.is_some() }
+    }
 }
 
 /// A server's way to the store.
@@ -70,10 +76,6 @@ pub fn error(kind: Kind) -> Error {
 }
 
 impl Tables {
-    pub fn is_held(&self, run_id: &str, now: Time) -> bool {
-        self.leases.get(run_id).is_some_and(|lease| lease.expires_at > now)
-    }
-
     fn with_token(&mut self, plan: &flow::plan::Plan, mut record: Record) -> Record {
         if let Event::TaskStarted { task, token, .. } = &mut record.event
             && let Some(output) = plan.task_id(task).and_then(|id| plan.tasks[id].output.as_ref())
@@ -277,8 +279,14 @@ impl Journal for Link {
             .await
     }
 
-    async fn wait_for(&self, run_id: &str, wanted: &BTreeMap<String, i32>) -> Result<(), Error> {
+    async fn wait_for(
+        &self,
+        run_id: &str,
+        wanted: &BTreeMap<String, i32>,
+        left: &BTreeSet<String>,
+    ) -> Result<(), Error> {
         self.write(|tables, now| {
+            tables.pools.leave(run_id, left);
             wanted.iter().for_each(|(pool, priority)| tables.wait_for(run_id, pool, *priority, now));
             Ok(())
         })
@@ -336,11 +344,12 @@ impl Ledger for Link {
     }
 
     async fn schedule(&self, flow: &str) -> Result<Option<Scheduled>, Error> {
-        self.read(|tables, _| {
-            let row = tables.schedules.get(flow);
-            Ok(row.map(|row| Scheduled { handled: row.handled, paused: row.held.is_some() }))
-        })
-        .await
+        self.read(|tables, _| Ok(tables.schedules.get(flow).map(ScheduleRow::standing))).await
+    }
+
+    async fn schedules(&self) -> Result<HashMap<String, Scheduled>, Error> {
+        let of = |(flow, row): (&String, &ScheduleRow)| (flow.clone(), row.standing());
+        self.read(|tables, _| Ok(tables.schedules.iter().map(of).collect())).await
     }
 
     async fn begin_schedule(&self, flow: &str, handled: Time) -> Result<(), Error> {
@@ -377,8 +386,9 @@ impl Ledger for Link {
     }
 
     async fn leave(&self, server: &str) -> Result<(), Error> {
-        self.write(|tables, _| {
-            tables.leases.retain(|_, lease| lease.holder != server);
+        self.write(|tables, now| {
+            let own = tables.leases.values_mut().filter(|lease| lease.holder == server);
+            own.for_each(|lease| (lease.expires_at, lease.is_used) = (now, false));
             tables.servers.remove(server);
             Ok(())
         })

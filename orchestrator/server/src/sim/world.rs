@@ -22,9 +22,11 @@ use super::workers::Workers;
 
 /// When worlds begin: `2023-11-14T22:13:20Z`.
 const BEGIN: Time = 1_700_000_000_000;
-/// Within this time everything closes once nothing goes wrong any more: a worker's lease and two looks at it, a
-/// server's lease, what is left of an outage, and the work itself.
+/// Within this time something happens once nothing goes wrong any more, as long as a run is open: a worker's lease and two
+/// looks at it, a server's lease, what is left of an outage, and the work itself.
 const CALM_MS: Time = 25_000;
+/// And within this time everything closes.
+const END_MS: Time = 200_000;
 /// So much happens in no world in which nobody spins.
 const STEPS_MAX: u64 = 50_000;
 /// Nor does anybody look at the clock so often without waiting for anything.
@@ -317,8 +319,12 @@ async fn calm_down(world: &Arc<World>, servers: &Arc<Servers>, workers: &mut Wor
     // What the last times left is made up for before the flows go.
     sleep(Duration::from_secs(5)).await;
     world.flows().clear();
-    let begin = world.now();
-    while world.seen().broken.is_empty() && !open_runs(world).is_empty() && world.now() < begin + CALM_MS {
+    let (end, mut patience, mut known) = (world.now() + END_MS, world.now() + CALM_MS, 0);
+    while world.seen().broken.is_empty() && !open_runs(world).is_empty() && world.now() < patience.min(end) {
+        let recorded: usize = world.tables().runs.values().map(|row| row.records.len()).sum();
+        if recorded > known {
+            (known, patience) = (recorded, world.now() + CALM_MS);
+        }
         let hanging: Vec<String> = world.seen().hanging.iter().cloned().collect();
         for run_id in hanging {
             let at = world.now();
@@ -333,7 +339,8 @@ async fn calm_down(world: &Arc<World>, servers: &Arc<Servers>, workers: &mut Wor
     }
     if let Some(open) = open_runs(world).first() {
         let told = judge::open_run(world, servers, open);
-        world.broken(format!("{open} is open {CALM_MS} ms after the last fault: {told}"));
+        world
+            .broken(format!("{open} is open, and nothing happens for {CALM_MS} ms or everything for {END_MS}: {told}"));
     }
     // Reports that are on their way come in, and slots become free.
     for _ in 0..120 {

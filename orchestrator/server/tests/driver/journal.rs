@@ -1,6 +1,6 @@
 //! A store in memory that is less kind than a real one.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
@@ -129,8 +129,10 @@ impl Journal for Memory {
         Ok(wanted.keys().map(|pool| (pool.clone(), free(pool))).collect())
     }
 
-    async fn wait_for(&self, _: &str, wanted: &BTreeMap<String, i32>) -> Result<(), Error> {
-        self.inner().waiting.extend(wanted.clone());
+    async fn wait_for(&self, _: &str, wanted: &BTreeMap<String, i32>, left: &BTreeSet<String>) -> Result<(), Error> {
+        let waiting = &mut self.inner().waiting;
+        waiting.retain(|pool, _| !left.contains(pool));
+        waiting.extend(wanted.clone());
         Ok(())
     }
 }
