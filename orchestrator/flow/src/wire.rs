@@ -180,7 +180,7 @@ impl Stream {
 }
 
 /// The version of what follows: what servers and workers on other machines say to each other, as JSON over HTTP.
-pub const WIRE: u32 = 1;
+pub const WIRE: u32 = 2;
 
 /// `POST /v1/workers`: a worker comes.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -227,9 +227,15 @@ pub struct Work {
 }
 
 /// `POST /v1/workers/NAME/beat`: the worker lives, and does this.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Beat {
     pub attempts: Vec<AttemptId>,
+    /// Those among them that it has been told to stop.
+    #[serde(default)]
+    pub stopping: Vec<AttemptId>,
+    /// How long the answer may wait for something to stop.
+    #[serde(default)]
+    pub wait_ms: u64,
     /// Whether it takes no more work.
     #[serde(default)]
     pub closing: bool,

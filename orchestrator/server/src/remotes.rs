@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use flow::wire::{AttemptId, Beat, Ending, Handout, Orders, Registration};
-use tokio::sync::watch;
-use tokio::time::{Instant, timeout};
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::Hall;
 use crate::hall::{Receipt, Slots};
@@ -26,6 +28,8 @@ pub(crate) struct Remotes {
 struct Remote {
     slots: Slots,
     state: Mutex<State>,
+    /// It was given something.
+    handed: Notify,
 }
 
 struct State {
@@ -46,6 +50,36 @@ pub(crate) struct Unknown;
 impl Remote {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is to stop and does not yet: of what the worker does and was not given (any more), and of what it was given.
+    fn orders(&self, beat: &Beat) -> Orders {
+        let state = self.state();
+        let unknown = beat.attempts.iter().filter(|id| !state.given.contains_key(id));
+        let is_over = |given: &Given| given.is_over() && !planted!(StopsNobody);
+        let over = state.given.iter().filter(|(_, given)| is_over(given)).map(|(id, _)| id);
+        Orders { stop: unknown.chain(over).filter(|id| !beat.stopping.contains(id)).cloned().collect() }
+    }
+
+    /// Waits until something else may be to stop.
+    async fn changed(&self, beat: &Beat) {
+        let mut stops = {
+            let state = self.state();
+            let news = state.given.iter().filter(|(id, given)| !given.is_over() && !beat.stopping.contains(id));
+            let stop = |mut stop: watch::Receiver<bool>| async move { _ = stop.changed().await };
+            news.map(|(_, given)| Box::pin(stop(given.stop.clone()))).collect::<FuturesUnordered<_>>()
+        };
+        tokio::select! {
+            Some(()) = stops.next() => {}
+            () = self.handed.notified() => {}
+        }
+    }
+}
+
+impl Given {
+    /// Whether it should stop. A driver that is gone will hear no report.
+    fn is_over(&self) -> bool {
+        *self.stop.borrow() || self.stop.has_changed().is_err()
     }
 }
 
@@ -68,7 +102,7 @@ impl Remotes {
         let Registration { worker, slots, labels, .. } = registration;
         let slots = self.hall.join(worker, *slots, Some(labels.clone()));
         let state = Mutex::new(State { seen: Instant::now(), given: BTreeMap::new() });
-        self.workers().insert(worker.clone(), Arc::new(Remote { slots, state }));
+        self.workers().insert(worker.clone(), Arc::new(Remote { slots, state, handed: Notify::new() }));
         tracing::info!("worker {worker} has come with {} slots", registration.slots);
     }
 
@@ -89,12 +123,25 @@ impl Remotes {
         let task = given.plan.tasks[given.task].name.clone();
         let id = AttemptId { run_id: given.run_id.clone(), task, attempt: given.attempt };
         remote.state().given.insert(id, Given { at: Instant::now(), stop: offer.stop });
+        remote.handed.notify_one();
         let flow::wire::Assignment { run_id, task, attempt, token, versions, force, .. } = given;
         Ok(Some(Handout { run_id, task, attempt, token, versions, force }))
     }
 
-    /// The worker lives. What it was given and does not know of is given up; what it should not do is to stop.
-    pub fn beat(&self, worker: &str, beat: &Beat) -> Result<Orders, Unknown> {
+    /// The worker lives. What it was given and does not know of is given up; what it should not do is to stop, and for
+    /// the answer that nothing is it waits as long as it says. That it waits does not say that it lives.
+    pub async fn beat(&self, worker: &str, beat: &Beat, wait: Duration) -> Result<Orders, Unknown> {
+        let remote = self.hear(worker, beat)?;
+        let over = Instant::now() + wait;
+        loop {
+            let orders = remote.orders(beat);
+            if !orders.stop.is_empty() || timeout_at(over, remote.changed(beat)).await.is_err() {
+                return Ok(orders);
+            }
+        }
+    }
+
+    fn hear(&self, worker: &str, beat: &Beat) -> Result<Arc<Remote>, Unknown> {
         let remote = self.find(worker)?;
         if beat.closing {
             remote.slots.retire();
@@ -110,10 +157,8 @@ impl Remotes {
             let reason = format!("worker {worker} does not know of it");
             self.hall.lose_attempt(&id.run_id, &id.task, id.attempt, &reason);
         }
-        // A driver that is gone will hear no report.
-        let over = |given: &Given| !planted!(StopsNobody) && *given.stop.borrow() || given.stop.has_changed().is_err();
-        let stop = |id: &&AttemptId| state.given.get(id).is_none_or(over);
-        Ok(Orders { stop: beat.attempts.iter().filter(stop).cloned().collect() })
+        drop(state);
+        Ok(remote)
     }
 
     /// How an attempt ended at a worker. Answers when that is durable.

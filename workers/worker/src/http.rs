@@ -14,17 +14,19 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
 use crate::client::{self, Access};
+use crate::pauses::Pauses;
 use crate::{Claim, Link};
 
 /// How long a claim may wait at the server.
 const CLAIM_WAIT: Duration = Duration::from_secs(20);
 /// How long any other request may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Pauses between tries grow from the first to the last.
-const PAUSE_MIN: Duration = Duration::from_millis(100);
-const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// How often a worker says that it is there, until the server tells.
 const BEAT_FIRST: Duration = Duration::from_secs(1);
+/// Between an answer and the next time that it says so.
+const BEAT_MIN: Duration = Duration::from_millis(100);
+/// How long the answer to that may be under way.
+const ANSWER: Duration = Duration::from_secs(2);
 /// How long a server may give no answer before the worker tries another one: by then others have taken its runs over.
 const MOVE_ON: Duration = Duration::from_secs(3);
 /// How many runs' plans are kept.
@@ -58,6 +60,14 @@ struct State {
     heard: Option<Instant>,
     /// Grows with every registration.
     generation: u64,
+}
+
+impl State {
+    fn beat(&self, closing: bool, wait: Duration) -> Beat {
+        let attempts = self.running.keys().cloned().collect();
+        let stopping = self.running.iter().filter(|(_, stop)| *stop.borrow()).map(|(id, _)| id.clone()).collect();
+        Beat { attempts, stopping, closing, wait_ms: wait.as_millis() as u64 }
+    }
 }
 
 struct Shared {
@@ -112,7 +122,7 @@ impl Remote {
     /// Takes no more work, and lets the server know.
     pub async fn close(&self) {
         self.closing.send_replace(true);
-        self.beat_once().await;
+        self.beat_once(Duration::ZERO).await;
     }
 
     /// Says goodbye: what still runs here is given to others.
@@ -123,26 +133,32 @@ impl Remote {
     /// Keeps saying that this worker is there, and stops what it is told to. Ends when it is dropped.
     pub async fn beat(&self) {
         loop {
-            self.beat_once().await;
-            tokio::time::sleep(self.pause()).await;
+            let next = match self.beat_once(self.pause()).await {
+                // The server has waited.
+                true => BEAT_MIN,
+                false => self.pause(),
+            };
+            tokio::time::sleep(next).await;
         }
     }
 
-    async fn beat_once(&self) {
-        let attempts: Vec<AttemptId> = self.state().running.keys().cloned().collect();
-        let beat = Beat { attempts, closing: *self.closing.borrow() };
-        match self.post::<_, Orders>("beat", &beat, self.pause()).await {
+    /// Says that this worker is there, and waits at the server for something to stop. False if there was no answer.
+    async fn beat_once(&self, wait: Duration) -> bool {
+        let (beat, known) = (self.state().beat(*self.closing.borrow(), wait), self.state().generation);
+        match self.post::<_, Orders>("beat", &beat, wait + ANSWER).await {
             Ok(Some(orders)) => {
                 self.state().heard = Some(Instant::now());
                 self.stop(&orders.stop);
+                return true;
             }
             Ok(None) => {}
-            Err(Failed::Unknown) => _ = self.register().await,
+            Err(Failed::Unknown) => _ = self.register(known).await,
             Err(Failed::Refused(error) | Failed::Away(error)) => {
                 self.tell(&error);
                 self.give_up();
             }
         }
+        false
     }
 
     /// A server that was away for a lease has given to others what runs here, or is gone and another did.
@@ -207,11 +223,11 @@ impl Remote {
         }
     }
 
-    /// Makes this worker known. What it was doing before is not its business any more.
-    async fn register(&self) -> Result<(), Failed> {
-        let before = self.state().generation;
+    /// Makes this worker known, unless it has been since the time `known`. What it was doing before is not its business
+    /// any more.
+    async fn register(&self, known: u64) -> Result<(), Failed> {
         let _one_at_a_time = self.registering.lock().await;
-        if self.state().generation != before {
+        if self.state().generation != known {
             return Ok(());
         }
         let url = format!("{}/v1/workers", self.base());
@@ -268,13 +284,23 @@ impl Remote {
     }
 
     async fn try_claim(&self) -> Result<Option<Claim>, Failed> {
-        if self.state().lease.is_none() {
-            self.register().await?;
+        let (lease, known) = {
+            let state = self.state();
+            (state.lease, state.generation)
+        };
+        if lease.is_none() {
+            self.register(known).await?;
+            return Ok(None);
         }
         let wait = serde_json::json!({ "wait_ms": CLAIM_WAIT.as_millis() as u64 });
-        let Some(handout) = self.post::<_, Handout>("claim", &wait, CLAIM_WAIT + PATIENCE).await? else {
-            return Ok(None);
+        let handout = match self.post::<_, Handout>("claim", &wait, CLAIM_WAIT + PATIENCE).await {
+            Err(Failed::Unknown) => {
+                self.register(known).await?;
+                return Ok(None);
+            }
+            handout => handout?,
         };
+        let Some(handout) = handout else { return Ok(None) };
         let (stop, stopped) = watch::channel(false);
         let work = self.work(&handout.run_id).await?;
         let Some(task) = work.plan.tasks.get(handout.task) else {
@@ -313,21 +339,11 @@ impl Remote {
     }
 }
 
-/// Pauses that grow, up to a limit.
-struct Pauses(Duration);
-
-impl Pauses {
-    async fn next(&mut self) {
-        tokio::time::sleep(self.0).await;
-        self.0 = (self.0 * 2).min(PAUSE_MAX);
-    }
-}
-
 #[async_trait]
 impl Link for Remote {
     async fn claim(&self) -> Option<Claim> {
         let (mut closing, mut at) = (self.closing.subscribe(), self.at.subscribe());
-        let mut pauses = Pauses(PAUSE_MIN);
+        let mut pauses = Pauses::default();
         loop {
             let claimed = tokio::select! {
                 biased;
@@ -338,8 +354,8 @@ impl Link for Remote {
             };
             match claimed {
                 Ok(Some(claim)) => return Some(claim),
-                Ok(None) => pauses = Pauses(PAUSE_MIN),
-                Err(Failed::Unknown) => self.state().lease = None,
+                Ok(None) => pauses = Pauses::default(),
+                Err(Failed::Unknown) => pauses.next().await,
                 Err(Failed::Refused(error) | Failed::Away(error)) => {
                     self.tell(&error);
                     pauses.next().await;
@@ -351,7 +367,7 @@ impl Link for Remote {
     async fn report(&self, run_id: &str, task: &str, attempt: u32, ending: Ending) {
         let id = AttemptId { run_id: run_id.to_owned(), task: task.to_owned(), attempt };
         let report = Report { id: id.clone(), ending };
-        let mut pauses = Pauses(PAUSE_MIN);
+        let mut pauses = Pauses::default();
         loop {
             match self.post::<_, serde_json::Value>("report", &report, PATIENCE).await {
                 // A server that does not know the worker has given the attempt to somebody else.
@@ -370,7 +386,7 @@ impl Link for Remote {
     }
 
     async fn log(&self, lines: Vec<Line>) {
-        let mut pauses = Pauses(PAUSE_MIN);
+        let mut pauses = Pauses::default();
         for _ in 0..3 {
             match self.post::<_, serde_json::Value>("log", &lines, PATIENCE).await {
                 Err(Failed::Away(_)) => pauses.next().await,

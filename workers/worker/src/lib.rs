@@ -7,6 +7,7 @@
 mod client;
 mod http;
 mod log;
+mod pauses;
 mod slot;
 
 use std::sync::Arc;

@@ -14,7 +14,7 @@ use super::request::{Body, Name};
 use crate::hall::Receipt;
 use crate::remotes::LEASE;
 
-/// The longest that a claim waits.
+/// The longest that a claim or a beat waits.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 /// The most slots that one worker may have.
 const SLOTS_MAX: usize = 1024;
@@ -54,7 +54,8 @@ pub(super) async fn beat(
     Name(worker): Name,
     Body(beat): Body<Beat>,
 ) -> Result<Json<Orders>, Problem> {
-    Ok(Json(service.remotes.beat(&worker, &beat)?))
+    let wait = Duration::from_millis(beat.wait_ms).min(WAIT_MAX);
+    Ok(Json(service.remotes.beat(&worker, &beat, wait).await?))
 }
 
 pub(super) async fn report(

@@ -35,7 +35,6 @@ struct Worker {
     slots: usize,
     labels: BTreeMap<String, String>,
     running: Mutex<BTreeMap<AttemptId, watch::Sender<bool>>>,
-    known: AtomicBool,
     generation: AtomicU64,
     registering: tokio::sync::Mutex<()>,
     closing: AtomicBool,
@@ -65,7 +64,6 @@ impl Workers {
             slots: 1 + self.world.below(3),
             labels,
             running: Mutex::default(),
-            known: AtomicBool::new(false),
             generation: AtomicU64::new(0),
             registering: tokio::sync::Mutex::default(),
             closing: AtomicBool::new(false),
@@ -160,16 +158,14 @@ impl Worker {
         answer
     }
 
-    async fn register(&self) {
-        let before = self.generation.load(Ordering::Relaxed);
+    async fn register(&self, known: u64) {
         let _one_at_a_time = self.registering.lock().await;
-        if self.generation.load(Ordering::Relaxed) != before {
+        if self.generation.load(Ordering::Relaxed) != known {
             return;
         }
         let (worker, labels) = (self.name.clone(), self.labels.clone());
         let registration = Registration { wire: WIRE, worker, slots: self.slots, labels };
         if self.ask(async |server: Server| server.remotes.register(&registration)).await.is_some() {
-            self.known.store(true, Ordering::Relaxed);
             self.generation.fetch_add(1, Ordering::Relaxed);
             // What it was doing before is not its business any more.
             self.running().values().for_each(|stop| _ = stop.send_replace(true));
@@ -178,15 +174,16 @@ impl Worker {
 
     async fn keep_working(self: Arc<Self>) {
         while !self.closing.load(Ordering::Relaxed) {
-            if !self.known.load(Ordering::Relaxed) {
-                self.register().await;
+            let known = self.generation.load(Ordering::Relaxed);
+            if known == 0 {
+                self.register(known).await;
                 continue;
             }
             let claim = self.ask(async |server: Server| server.remotes.claim(&self.name, 2 * LEASE).await);
             match claim.await {
                 Some(Ok(Some(handout))) => self.work(handout).await,
                 Some(Ok(None)) => tokio::task::yield_now().await,
-                Some(Err(_)) => self.known.store(false, Ordering::Relaxed),
+                Some(Err(_)) => self.register(known).await,
                 None => {}
             }
         }
@@ -227,29 +224,33 @@ impl Worker {
 
     async fn keep_beating(self: Arc<Self>) {
         loop {
-            sleep(LEASE / 4).await;
-            self.beat().await;
+            let heard = self.beat(LEASE / 4).await;
+            sleep(if heard { Duration::from_millis(100) } else { LEASE / 4 }).await;
         }
     }
 
-    async fn beat(&self) {
+    async fn beat(&self, wait: Duration) -> bool {
+        let known = self.generation.load(Ordering::Relaxed);
         let attempts: Vec<AttemptId> = self.running().keys().cloned().collect();
-        let beat = Beat { attempts, closing: self.closing.load(Ordering::Relaxed) };
+        let stopping = self.running().iter().filter(|(_, stop)| *stop.borrow()).map(|(id, _)| id.clone()).collect();
+        let beat = Beat { attempts, stopping, closing: self.closing.load(Ordering::Relaxed), wait_ms: 0 };
         // Orders that come too late are of no use.
-        let asked = self.ask(async |server: Server| server.remotes.beat(&self.name, &beat));
-        match timeout(LEASE / 4, asked).await {
+        let asked = self.ask(async |server: Server| server.remotes.beat(&self.name, &beat, wait).await);
+        match timeout(wait + LEASE / 4, asked).await {
             Ok(Some(Ok(orders))) => {
                 let running = self.running();
                 orders.stop.iter().filter_map(|id| running.get(id)).for_each(|stop| _ = stop.send_replace(true));
+                return true;
             }
-            Ok(Some(Err(_))) if !beat.closing => self.register().await,
+            Ok(Some(Err(_))) if !beat.closing => self.register(known).await,
             _ => {}
         }
+        false
     }
 
     async fn leave(self: Arc<Self>) {
         self.closing.store(true, Ordering::Relaxed);
-        self.beat().await;
+        self.beat(Duration::ZERO).await;
         for _ in 0..30 {
             if !self.running().is_empty() {
                 sleep(Duration::from_millis(100)).await;
