@@ -109,6 +109,11 @@ impl Gate {
         }
     }
 
+    /// Whether no token was ever made, as far as is known.
+    pub fn is_open(&self) -> bool {
+        self.known().tokens.is_empty()
+    }
+
     fn known(&self) -> Arc<Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -34,6 +34,7 @@ pub mod retention;
 pub mod service;
 #[cfg(test)]
 mod sim;
+mod site;
 mod tls;
 mod ui;
 

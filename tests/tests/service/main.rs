@@ -7,6 +7,7 @@ mod limits;
 mod operations;
 mod pages;
 mod secure;
+mod strangers;
 mod world;
 
 use std::collections::BTreeSet;

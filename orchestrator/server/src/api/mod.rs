@@ -14,6 +14,7 @@ mod request;
 mod runs;
 mod workers;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{DefaultBodyLimit, State};
@@ -99,7 +100,7 @@ fn endpoints() -> Vec<Endpoint> {
     [server, runs, flows, datasets, workers].into_iter().flatten().collect()
 }
 
-pub(crate) fn router(service: Arc<Service>, by: ui::Connections) -> Router {
+pub(crate) fn router(service: Arc<Service>, by: ui::Connections, listening: IpAddr) -> Router {
     let add = |router: Router<_>, it: Endpoint| router.route(it.path, it.route);
     let (asked, open): (Vec<_>, Vec<_>) = endpoints().into_iter().partition(|it| it.scope.is_some());
     let asked = asked
@@ -115,6 +116,7 @@ pub(crate) fn router(service: Arc<Service>, by: ui::Connections) -> Router {
         .merge(ui::router(service.clone(), by))
         .fallback(ui::nothing)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(middleware::from_fn_with_state((service.clone(), listening), guard::refuse_strangers))
         .layer(middleware::map_response(signed))
         .with_state(service)
 }

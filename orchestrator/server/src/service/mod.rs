@@ -13,6 +13,7 @@ mod runs;
 mod schedules;
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -290,9 +291,11 @@ impl Service {
                 None => std::future::pending().await,
             }
         };
+        // Nobody says where it is: then it trusts as few as it can.
+        let listening = listener.local_addr().map_or(Ipv4Addr::LOCALHOST.into(), |address| address.ip());
         let by = if tls.is_some() { Connections::Safe } else { Connections::Plain };
         tokio::join!(
-            doors::serve(listener, tls.clone(), api::router(self.clone(), by)),
+            doors::serve(listener, tls.clone(), api::router(self.clone(), by, listening)),
             freshness,
             self.remotes.keep_watch(),
             self.gate.keep_looking(&self.store),

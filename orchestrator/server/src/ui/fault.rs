@@ -79,6 +79,6 @@ impl IntoResponse for Fault {
 }
 
 /// Whether somebody would rather look at a page than read JSON.
-pub(crate) fn wants_page(headers: &HeaderMap) -> bool {
+pub(super) fn wants_page(headers: &HeaderMap) -> bool {
     headers.get(header::ACCEPT).and_then(|it| it.to_str().ok()).is_some_and(|accept| accept.contains("text/html"))
 }

@@ -24,6 +24,7 @@ use super::frame::Frame;
 use crate::api::Problem;
 use crate::gate::{Pass, Shut};
 use crate::service::Service;
+use crate::site::Site;
 
 /// The cookie with the visitor's token.
 const SESSION: &str = "flowctl_session";
@@ -98,21 +99,11 @@ impl<S: Send + Sync> FromRequest<S> for Posted {
         let Form(fields) = read.map_err(|error| Fault::new(Problem::new(error.status(), error.body_text())))?;
         let posted = Posted(fields);
         let seal = cookie(&headers, SEAL).unwrap_or_default();
-        if !is_ours(&headers) || seal.is_empty() || posted.get("seal") != seal {
+        if Site::of(&headers) != Site::Ours || seal.is_empty() || posted.get("seal") != seal {
             let problem = Problem::new(StatusCode::FORBIDDEN, "the request does not come from a form of this server");
             return Err(Fault::new(problem.hint(Some("go back, reload the page and try again".to_owned()))));
         }
         Ok(posted)
-    }
-}
-
-/// Whether a browser says that a page of this server asks.
-fn is_ours(headers: &HeaderMap) -> bool {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let origin = text("origin").and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
-    match text("sec-fetch-site") {
-        Some(site) => site == "same-origin",
-        None => origin.is_some() && origin == text("host"),
     }
 }
 
@@ -251,23 +242,6 @@ mod tests {
             (header::HeaderName::from_static(name), HeaderValue::from_static(value))
         };
         pairs.iter().map(pair).collect()
-    }
-
-    #[test]
-    fn only_pages_of_this_server_ask_for_something() {
-        let host = ("host", "flow.example:7300");
-        let ours: [&[(&str, &str)]; 2] =
-            [&[("sec-fetch-site", "same-origin")], &[host, ("origin", "https://flow.example:7300")]];
-        assert!(ours.iter().all(|it| is_ours(&headers(it))));
-        let others: [&[(&str, &str)]; 6] = [
-            &[host],
-            &[host, ("origin", "null")],
-            &[host, ("origin", "https://evil.example")],
-            &[host, ("origin", "https://flow.example")],
-            &[host, ("origin", "https://flow.example:7300"), ("sec-fetch-site", "cross-site")],
-            &[("sec-fetch-site", "same-site")],
-        ];
-        assert!(others.iter().all(|it| !is_ours(&headers(it))));
     }
 
     #[test]

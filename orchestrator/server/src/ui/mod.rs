@@ -86,8 +86,12 @@ async fn safe(mut response: Response) -> Response {
     response
 }
 
-/// There is nothing at the address: said as a page, or as JSON.
+/// There is nothing at the address.
 pub(crate) async fn nothing(headers: HeaderMap) -> Response {
-    let problem = Problem::not_found("there is nothing at this address");
-    if fault::wants_page(&headers) { safe(Fault::new(problem).into_response()).await } else { problem.into_response() }
+    told(Problem::not_found("there is nothing at this address"), &headers).await
+}
+
+/// A problem as whoever asks likes it: as a page, or as JSON.
+pub(crate) async fn told(problem: Problem, headers: &HeaderMap) -> Response {
+    if fault::wants_page(headers) { safe(Fault::new(problem).into_response()).await } else { problem.into_response() }
 }
