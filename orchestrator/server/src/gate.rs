@@ -25,7 +25,7 @@ pub(crate) struct Gate {
 #[derive(Default)]
 struct Known {
     /// By id; everyone that was ever made.
-    tokens: HashMap<String, Token>,
+    tokens: HashMap<String, Arc<Token>>,
     /// When they were read: here, and by the database's clock. `None` before the first time.
     at: Option<(Instant, Time)>,
 }
@@ -35,7 +35,7 @@ struct Known {
 pub(crate) enum Pass {
     /// No token was ever made: whoever comes may do everything.
     Open,
-    Token(Arc<str>, Vec<Scope>),
+    Token(Arc<Token>),
 }
 
 /// Why somebody is not let in.
@@ -51,7 +51,7 @@ impl Pass {
     pub fn allows(&self, needed: Scope) -> bool {
         match self {
             Pass::Open => true,
-            Pass::Token(_, scopes) => scopes.iter().any(|scope| scope.covers(needed)),
+            Pass::Token(token) => token.scopes.iter().any(|scope| scope.covers(needed)),
         }
     }
 
@@ -59,7 +59,7 @@ impl Pass {
     pub fn signature(&self) -> String {
         match self {
             Pass::Open => "the API".to_owned(),
-            Pass::Token(name, _) => format!("the API (token {name})"),
+            Pass::Token(token) => format!("the API (token {})", token.name),
         }
     }
 }
@@ -70,7 +70,7 @@ impl Gate {
         let began = Instant::now();
         let tokens = store.tokens().await?;
         let at = Some((began, tokens.now));
-        let tokens = tokens.all.into_iter().map(|token| (token.id.clone(), token)).collect();
+        let tokens = tokens.all.into_iter().map(|token| (token.id.clone(), Arc::new(token))).collect();
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(Known { tokens, at });
         Ok(())
     }
@@ -114,21 +114,37 @@ impl Gate {
         self.known().tokens.is_empty()
     }
 
+    /// Whether who was let in would be let in now, as far as is known.
+    pub fn admits_still(&self, pass: &Pass) -> bool {
+        let known = self.known();
+        match pass {
+            Pass::Open => known.now().is_some() && known.tokens.is_empty(),
+            Pass::Token(token) => {
+                known.tokens.get(&token.id).zip(known.now()).is_some_and(|(token, now)| token.is_live(now))
+            }
+        }
+    }
+
     fn known(&self) -> Arc<Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 impl Known {
+    /// The database's time. `None`: what was read is too old to go by.
+    fn now(&self) -> Option<Time> {
+        let (at, then) = self.at.filter(|(at, _)| at.elapsed() < STALE_MAX)?;
+        Some(then + u64::try_from(at.elapsed().as_millis()).unwrap_or(Time::MAX / 2))
+    }
+
     fn judge(&self, id: Option<&str>, shown: &str) -> Result<Pass, Shut> {
-        let Some((at, then)) = self.at.filter(|(at, _)| at.elapsed() < STALE_MAX) else { return Err(Shut::Unsure) };
+        let Some(now) = self.now() else { return Err(Shut::Unsure) };
         if self.tokens.is_empty() {
             return Ok(Pass::Open);
         }
         let token = id.and_then(|id| self.tokens.get(id)).ok_or(Shut::NoToken)?;
-        let now = then + u64::try_from(at.elapsed().as_millis()).unwrap_or(Time::MAX / 2);
         match token.is(shown) && token.is_live(now) {
-            true => Ok(Pass::Token(token.name.as_str().into(), token.scopes.clone())),
+            true => Ok(Pass::Token(token.clone())),
             false => Err(Shut::NoToken),
         }
     }

@@ -1,7 +1,15 @@
 //! Who is kept out although no token closes the service, who is sent away once theirs is over, and what happens when
 //! too many come.
 
-use crate::world::{Process, World};
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::world::{Process, World, until};
+use crate::{GATED, MINUTE};
 
 /// A flow that may be run by whoever is let in.
 const FLOW: &str = "[tasks.t]\nkind = \"noop\"\n";
@@ -18,6 +26,65 @@ impl Process {
         let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
         (status.unwrap_or_else(|| panic!("{answer}")), answer)
     }
+}
+
+/// A stream that somebody reads in the background.
+struct Stream {
+    heard: Arc<Mutex<String>>,
+    reader: JoinHandle<()>,
+}
+
+impl Stream {
+    fn open(server: &Process, path: &str, header: &str) -> Stream {
+        let mut stream = TcpStream::connect(&server.address).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{header}\r\n", server.address).unwrap();
+        let heard = Arc::new(Mutex::new(String::new()));
+        let told = heard.clone();
+        let reader = std::thread::spawn(move || {
+            let mut part = [0; 4096];
+            while let Ok(read @ 1..) = stream.read(&mut part) {
+                told.lock().unwrap().push_str(&String::from_utf8_lossy(&part[..read]));
+            }
+        });
+        Stream { heard, reader }
+    }
+
+    fn has(&self, text: &str) -> bool {
+        self.heard.lock().unwrap().contains(text)
+    }
+
+    fn is_over(&self) -> bool {
+        self.reader.is_finished()
+    }
+}
+
+#[test]
+fn a_stream_ends_with_the_token_that_opened_it() {
+    let world = World::sqlite();
+    world.flow("f", GATED);
+    let server = world.serve(&[]);
+    let run = world.submit(&server, r#"{"flow": "f"}"#);
+    world.wait_for("begun");
+    let (api, page) = (format!("/v1/runs/{run}/live"), format!("/runs/{run}/live"));
+    let open = Stream::open(&server, &api, "");
+    until("the stream that everybody may open", MINUTE, || open.has("run_started"));
+    let [gone, kept] = ["gone", "kept"].map(|name| world.token(name, "read", &[]));
+    let short = world.token("short", "read", &["--expires", "10s"]);
+    let bearer = |token: &str| format!("Authorization: Bearer {token}\r\n");
+    let [gone_here, kept, short] = [&gone, &kept, &short].map(|token| Stream::open(&server, &api, &bearer(token)));
+    let gone_there = Stream::open(&server, &page, &format!("Cookie: flowctl_session={gone}\r\n"));
+    for stream in [&gone_here, &gone_there, &kept, &short] {
+        until("the stream", MINUTE, || stream.has("run_started"));
+    }
+    until("the end of what was open to all", Duration::from_secs(6), || open.is_over());
+    assert!(!gone_here.is_over() && !gone_there.is_over());
+    assert_eq!(world.json(&["token", "revoke", "gone"])["state"], "revoked");
+    until("its end", Duration::from_secs(6), || gone_here.is_over() && gone_there.is_over());
+    until("the other's", Duration::from_secs(16), || short.is_over());
+    assert!(!kept.is_over(), "whose token is good listens on");
+    fs::write(world.path("go"), "").unwrap();
+    until("the end of the run", MINUTE, || kept.is_over());
+    assert!(kept.has("run_closed") && !gone_here.has("run_closed") && !short.has("run_closed"));
 }
 
 #[test]
@@ -43,9 +110,7 @@ fn a_name_that_somebody_pointed_here_opens_nothing() {
     // With a token, which no browser shows by itself, a proxy may call it as it likes.
     let token = world.token("t", "read", &[]);
     let bearer = format!("Authorization: Bearer {token}\r\n");
-    crate::world::until("the service is closed", crate::MINUTE, || {
-        server.called("etl.example", &bearer, "GET", "/v1/runs").0 == 200
-    });
+    until("the service is closed", MINUTE, || server.called("etl.example", &bearer, "GET", "/v1/runs").0 == 200);
     assert_eq!(server.called("etl.example", "", "GET", "/v1/runs").0, 401);
 }
 

@@ -52,6 +52,7 @@ described!(A);
 described!(A B);
 described!(A B C);
 described!(A B C D);
+described!(A B C D E);
 
 impl Operation {
     /// It answers `status` with JSON.

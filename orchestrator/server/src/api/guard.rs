@@ -44,7 +44,7 @@ pub(super) async fn refuse_strangers(
         .map(|host| format!("without tokens this server answers to localhost and {listening} only, not to `{host}`"));
     let problem = match strange {
         Some(detail) => Problem::new(StatusCode::FORBIDDEN, detail).hint(Some(
-            "ask for it by one of these; or make a token (`flowctl token create NAME`), then every name will do"
+            "ask for it by one of these; or make a token (`flowctl token create NAME --scope admin`), then every name will do"
                 .to_owned(),
         )),
         None if !request.method().is_safe() && Site::of(request.headers()) == Site::Other => {

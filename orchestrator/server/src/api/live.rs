@@ -8,6 +8,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -26,6 +27,7 @@ use super::answer::Done;
 use super::describe::{Answers, Operation, Takes};
 use super::problem::Problem;
 use super::request::{Name, Params};
+use crate::gate::Pass;
 use crate::look;
 use crate::service::Service;
 
@@ -92,6 +94,7 @@ pub(super) enum Live {
 /// Reads a run as it goes on.
 pub(super) struct Follower {
     service: Arc<Service>,
+    pass: Pass,
     run_id: String,
     at: Position,
     logs: bool,
@@ -107,6 +110,7 @@ pub(crate) fn route() -> MethodRouter<Arc<Service>> {
 
 pub(super) async fn follow(
     State(service): Shared,
+    Extension(pass): Extension<Pass>,
     Name(run): Name,
     Params(from): Params<From>,
     Last(last): Last,
@@ -119,13 +123,16 @@ pub(super) async fn follow(
     }
     let told = service.followers.follow(&run_id);
     let (logs, ready, over) = (from.logs, VecDeque::new(), false);
-    Ok(Live::Stream(Box::new(Follower { service, run_id, at, logs, told, ready, over })))
+    Ok(Live::Stream(Box::new(Follower { service, pass, run_id, at, logs, told, ready, over })))
 }
 
 impl Follower {
-    /// `None` after the run's last event.
+    /// `None` after the run's last event, and as soon as who listens would not be let in any more.
     async fn next(&mut self) -> Option<Event> {
         loop {
+            if !self.service.gate.admits_still(&self.pass) {
+                return None;
+            }
             if let Some(event) = self.ready.pop_front() {
                 return Some(event);
             }
@@ -184,7 +191,7 @@ impl Answers for Live {
     fn describe(operation: &mut Operation, schemas: &mut SchemaGenerator) {
         let data = [schemas.subschema_for::<view::Event>(), schemas.subschema_for::<view::Line>()];
         let description = "Events, each with its place as `id`, its name as `event` and itself as `data`. The last is \
-            `run_closed`; comments keep the connection alive. The schema is that of one of them.";
+            `run_closed`, unless the token is over before; comments keep the connection alive. The schema is that of one of them.";
         let data =
             json!({ "type": "string", "contentMediaType": "application/json", "contentSchema": { "anyOf": data } });
         let text = json!({ "type": "string" });

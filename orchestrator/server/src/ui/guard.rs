@@ -56,7 +56,7 @@ impl Visitor {
     pub fn name(&self) -> Option<&str> {
         match &self.pass {
             Pass::Open => None,
-            Pass::Token(name, _) => Some(name),
+            Pass::Token(token) => Some(&token.name),
         }
     }
 
@@ -142,6 +142,7 @@ pub(super) async fn admit(
         return Fault::new(problem.hint(Some(hint))).into_response();
     }
     let (seal, is_new) = sealed(request.headers());
+    request.extensions_mut().insert(pass.clone());
     request.extensions_mut().insert(Visitor { pass, seal: seal.clone() });
     let mut response = next.run(request).await;
     if let Some(baked) = baked(by, SEAL, &seal).filter(|_| is_new) {

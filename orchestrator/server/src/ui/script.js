@@ -5,6 +5,7 @@ const main = document.querySelector("main");
 const link = document.getElementById("link");
 const log = document.querySelector(".log[data-task]");
 const follow = document.getElementById("follow");
+let timer = 0;
 let wanted = false;
 let busy = false;
 
@@ -46,8 +47,11 @@ async function refresh() {
     if (answer.status === 503) throw new Error("away");
     if (answer.redirected) return location.reload();
     if (!main.querySelector("[data-part]")) return location.reload();
-    swap(new DOMParser().parseFromString(await answer.text(), "text/html"));
-    say("live");
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    swap(fresh);
+    const { live, every } = fresh.querySelector("main").dataset;
+    if (!live && !every) clearInterval(timer);
+    say(live || every ? "live" : "");
   } catch {
     wanted = true;
     say("not connected, trying again", true);
@@ -81,9 +85,11 @@ function listen(address) {
   const stream = new EventSource(address);
   stream.onopen = () => say("live");
   stream.onerror = () => {
-    // The end of a run ends its stream; one last look, then it is history.
-    if (stream.readyState === EventSource.CLOSED) return say("");
     say("not connected, trying again", true);
+    if (stream.readyState !== EventSource.CLOSED) return;
+    // No browser comes back to a stream that was refused. The page itself knows whether it is history.
+    timer = setInterval(refresh, 5000);
+    refresh();
   };
   for (const name of main.dataset.events.split(" ")) stream.addEventListener(name, refresh);
   stream.addEventListener("log", (event) => append(JSON.parse(event.data)));
