@@ -116,6 +116,19 @@ pub struct NewRun {
     /// Whether unchanged tasks run all the same.
     #[serde(default)]
     pub force: bool,
+    /// When another run for the same logical time and parameters stands for it; null: never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub once: Option<Once>,
+}
+
+/// When a run stands for another one that is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Once {
+    /// While it is under way.
+    UnderWay,
+    /// Then, and when it has succeeded.
+    Done,
 }
 
 /// `POST /v1/flows/FLOW/times`: a range of a flow's schedule to be made up for.

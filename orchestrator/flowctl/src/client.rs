@@ -75,13 +75,14 @@ impl Client {
         self.send(self.http.post(self.url(path)).timeout(PATIENCE)).await.map(drop)
     }
 
-    /// As [`Client::post`], and once more if the answer was lost: the key keeps it from being done twice.
+    /// As [`Client::post`], and once more if the answer was lost: the key keeps it from being done twice. Answers also
+    /// whether this request made what is meant.
     pub async fn post_once<A: DeserializeOwned>(
         &self,
         path: &[&str],
         key: &str,
         body: &impl Serialize,
-    ) -> Result<A, Error> {
+    ) -> Result<(A, bool), Error> {
         let ask = || self.http.post(self.url(path)).timeout(PATIENCE).header("idempotency-key", key).json(body).send();
         let asked = match ask().await {
             // It may have been made all the same: asking again tells.
@@ -91,7 +92,9 @@ impl Client {
             }
             asked => asked,
         };
-        self.read(self.answered(asked).await?).await
+        let response = self.answered(asked).await?;
+        let is_new = response.status() == StatusCode::CREATED;
+        Ok((self.read(response).await?, is_new))
     }
 
     /// Opens a stream of events. `None`: there are no more.

@@ -62,7 +62,7 @@ impl Wanted {
     pub fn asked(&self, flow: &str) -> Result<NewRun, Error> {
         let params = once_each(&self.params)?.into_iter().map(|(name, value)| (name, value.into())).collect();
         let logical_time = self.at.map(rfc3339);
-        Ok(NewRun { flow: flow.to_owned(), params, logical_time, select: self.select.clone(), force: false })
+        Ok(NewRun { flow: flow.to_owned(), params, logical_time, select: self.select.clone(), ..NewRun::default() })
     }
 
     /// What an earlier run of `plan` was asked for.

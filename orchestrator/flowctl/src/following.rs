@@ -47,7 +47,7 @@ pub async fn again(cx: &Context, client: &Client, run: &str, from: &[String]) ->
     let earlier: Show = client.get(&["v1", "runs", run], &[]).await?;
     let earlier = earlier.head.run_id;
     let (key, wanted) = (uuid::Uuid::now_v7().to_string(), serde_json::json!({ "from": from }));
-    let made: Meant = client.post_once(&["v1", "runs", &earlier, "retry"], &key, &wanted).await?;
+    let (made, _): (Meant, _) = client.post_once(&["v1", "runs", &earlier, "retry"], &key, &wanted).await?;
     to_the_end(cx, client, &made.run_id, Some(earlier)).await
 }
 
@@ -70,8 +70,8 @@ pub async fn watched(
     following.await
 }
 
-/// Follows the run to its end. `observe` hears what has been recorded, with the run as it stands then.
-async fn follow(client: &Client, mut run: Run, mut observe: impl FnMut(&Run, &[Record])) -> Result<Run, Error> {
+/// Follows the run to its end, whatever signals say. `observe` hears what has been recorded, with the run as it stands then.
+pub async fn follow(client: &Client, mut run: Run, mut observe: impl FnMut(&Run, &[Record])) -> Result<Run, Error> {
     let (mut seq, mut heard) = (0, Instant::now());
     loop {
         let ended = match client.open(&["v1", "runs", run.id(), "live"], &[("after", seq.to_string())]).await {

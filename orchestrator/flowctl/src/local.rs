@@ -101,6 +101,7 @@ pub async fn run(cx: &Context, cores: Handle, engine: Engine, store: Store, orde
         run_id: run_id.clone(),
         pins: Arc::new(pins),
         origin: Origin::Run,
+        once: None,
         force: order.force,
         retry_of: order.retry_of.clone(),
         adopted: order.adopted,

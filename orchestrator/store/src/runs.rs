@@ -1,6 +1,7 @@
 //! Runs: made, loaded, listed, found, asked to stop.
 
 use flow::Time;
+use flow::api::Once;
 use flow::plan::{Own, Plan};
 use flow::run::{Event, Record, Run, RunState};
 use flow::wire::{PinnedFile, Pins};
@@ -37,6 +38,8 @@ pub struct NewRun<'a> {
     pub lease: Option<(&'a str, u64)>,
     /// What the client that asks for the run calls it: asking again makes no second one.
     pub key: Option<&'a str>,
+    /// When another run for the same flow, logical time and parameters stands for it. `None`: never.
+    pub once: Option<Once>,
     /// The move of the flow's schedule that makes the run, from the time decided last to its own.
     pub turn: Option<(Time, Time)>,
 }
@@ -46,7 +49,8 @@ pub struct NewRun<'a> {
 pub enum Created {
     /// It was; here are its first events as recorded, with their publish tokens.
     New(Vec<Record>),
-    /// A scheduled run of this flow and logical time existed, or one of this key; nothing was written.
+    /// A scheduled run of this flow and logical time existed, one of this key, or one that stands for it; nothing was
+    /// written.
     Existing { run_id: String },
 }
 
@@ -95,6 +99,11 @@ impl Store {
             let rows = tx.fetch(include_str!("../sql/key_read.sql"), &[key.into()]).await?;
             let run_id = rows.into_iter().next().map(|mut row| row.text()).transpose()?;
             return Ok(Created::Existing { run_id: run_id.unwrap_or_default() });
+        }
+        if let Some(once) = new.once
+            && let Some(run_id) = stand_in(&mut tx, run, once).await?
+        {
+            return Ok(Created::Existing { run_id });
         }
         let (hash, own) = insert_plan(&mut tx, run.plan(), self.plan_exists()).await?;
         if insert_run(&mut tx, new, run, &hash, &own, records.len() as u64).await? == 0 {
@@ -269,6 +278,19 @@ async fn insert_plan(tx: &mut Tx<'_>, plan: &Plan, exists: &'static str) -> Resu
     let rows: Vec<[Arg<'_>; 3]> = outputs.map(row).collect::<Result<_, Error>>()?;
     tx.bulk(include_str!("../sql/lineage_insert.sql"), &rows).await?;
     Ok((hash, own))
+}
+
+/// The run that stands for one that is to be made. Of several who ask for the same time, each waits for the last.
+async fn stand_in(tx: &mut Tx<'_>, run: &Run, once: Once) -> Result<Option<String>, Error> {
+    let plan = run.plan();
+    let Some(time) = plan.logical_time else { return Ok(None) };
+    let params = json(&flow::view::params(&plan.params))?;
+    // No client can give a run this name: a header has no line breaks.
+    let key = format!("time\n{}", blake3::hash(format!("{}\n{time}\n{params}", plan.flow).as_bytes()).to_hex());
+    tx.execute(include_str!("../sql/key_take.sql"), &[key.into(), run.id().into()]).await?;
+    let args = [plan.flow.as_str().into(), time.into(), params.into(), (once == Once::Done).into()];
+    let rows = tx.fetch(include_str!("../sql/stand_in.sql"), &args).await?;
+    rows.into_iter().next().map(|mut row| row.text()).transpose()
 }
 
 async fn insert_run(

@@ -3,6 +3,7 @@
 
 mod api;
 mod authority;
+mod backfills;
 mod limits;
 mod operations;
 mod pages;
@@ -14,6 +15,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::time::{Duration, Instant};
 
+use backfills::*;
 use operations::*;
 use rustix::process::Signal;
 use serde_json::Value;
@@ -48,6 +50,8 @@ on_both!(
     a_worker_that_slept_too_long_publishes_nothing,
     fsck_finds_nothing_beside_a_busy_server,
     a_server_removes_what_is_old,
+    two_backfills_of_a_range_share_the_work,
+    a_backfill_that_waits_takes_over_from_one_that_dies,
 );
 
 /// Says that it has begun, and goes on when it may.
@@ -338,28 +342,6 @@ fn a_flow_keeps_its_name_and_goes_with_its_file() {
     until("its turn", MINUTE, || flows()[0]["file"].as_str().is_some_and(|file| file.ends_with("a.toml")));
     fs::remove_file(world.path("flows/a.toml")).unwrap();
     until("no flow", MINUTE, || flows().as_array().unwrap().is_empty());
-}
-
-#[test]
-fn a_backfill_makes_each_time_once_and_goes_on_after_its_death() {
-    let world = World::sqlite();
-    world.flow(
-        "f",
-        "[schedule]\ncron = \"@daily\"\n[tasks.t]\ncommand = [\"sh\", \"-c\", \"echo $FLOWCTL_LOGICAL_TIME >> ../times; sleep 0.1\"]\n\
-        [tasks.rows]\nsql = \"select $logical_time as at\"\nafter = [\"t\"]\noutput = { mode = \"append\" }\n",
-    );
-    let range = ["backfill", "flows/f.toml", "--from", "2024-01-01", "--to", "2024-01-20", "--parallel", "2"];
-    let mut first = world.command(&range).spawn().unwrap();
-    let begun = || fs::read_to_string(world.path("times")).map_or(0, |text| text.lines().count());
-    until("some runs", MINUTE, || begun() >= 6);
-    first.kill().unwrap();
-    first.wait().unwrap();
-    let second = world.command(&range).output().unwrap();
-    assert!(second.status.success(), "{second:?}");
-    assert_eq!(world.rows("select count(*), count(distinct at) from f.rows"), "20,20");
-    assert!((20..=23).contains(&begun()), "only what was under way is repeated: {}", begun());
-    let third = world.command(&range).output().unwrap();
-    assert!(String::from_utf8_lossy(&third.stderr).contains("0 runs of flow `f`; 20 left out"), "{third:?}");
 }
 
 #[test]

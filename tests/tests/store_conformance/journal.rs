@@ -1,8 +1,9 @@
 //! Runs and their events.
 
+use flow::api::Once;
 use flow::run::{Event, RunState};
 use flow::wire::{Failure, Outcome, Pins};
-use store::{Created, Kind, NewRun, Origin};
+use store::{Created, Kind, NewRun, Origin, Store};
 
 use crate::world::{Driver, World, new_run, plan, published, started, succeeded, token};
 
@@ -15,6 +16,7 @@ crate::on_both!(
     a_scheduled_run_is_made_once,
     of_two_servers_one_makes_the_run_of_a_time,
     runs_of_other_times_share_a_plan,
+    of_two_who_ask_for_a_time_one_makes_the_run,
     a_run_is_found_by_the_beginning_of_its_id,
     runs_are_listed_newest_first,
     a_cancel_lands_in_the_tail,
@@ -170,6 +172,33 @@ async fn runs_of_other_times_share_a_plan(world: World) {
     assert_eq!(serde_json::to_value(&loaded.plan).unwrap(), serde_json::to_value(&made[1]).unwrap());
     assert!(store.remove_run("r2").await.unwrap());
     assert_eq!(store.remove_plans().await.unwrap(), 1);
+}
+
+async fn of_two_who_ask_for_a_time_one_makes_the_run(world: World) {
+    let (store, other) = (world.open().await, world.open().await);
+    let (pins, mut plan) = (Pins::default(), plan());
+    plan.logical_time = Some(86_400_000);
+    let ask = async |store: &Store, id: &str, once| {
+        let mut driver = Driver::new(&plan, id);
+        let batch = driver.fact(Event::RunCreated).batch();
+        let lease = Some(("me", 60_000));
+        (store.create(&NewRun { once: Some(once), lease, ..new_run(&pins) }, &driver.run, batch).await.unwrap(), driver)
+    };
+    let (one, two) = tokio::join!(ask(&store, "r1", Once::UnderWay), ask(&other, "r2", Once::Done));
+    let (mut first, existing, id) = match (one, two) {
+        ((Created::New(_), driver), (existing, _)) => (driver, existing, "r1"),
+        ((existing, _), (_, driver)) => (driver, existing, "r2"),
+    };
+    assert_eq!(existing, Created::Existing { run_id: id.into() });
+    assert_eq!(store.runs(None, None, 10).await.unwrap().len(), 1);
+    first.fact(Event::RunStarted);
+    for task in ["a", "b", "c"] {
+        first.fact(started(task, 1)).fact(succeeded(task, 1, Outcome::default()));
+    }
+    first.fact(Event::RunClosed { state: RunState::Succeeded, error: None }).append(&store).await.unwrap();
+    assert_eq!(ask(&store, "r3", Once::Done).await.0, Created::Existing { run_id: id.into() });
+    assert!(matches!(ask(&store, "r4", Once::UnderWay).await.0, Created::New(_)), "it is over");
+    assert_eq!(store.runs(None, None, 10).await.unwrap().len(), 2);
 }
 
 async fn a_run_is_found_by_the_beginning_of_its_id(world: World) {

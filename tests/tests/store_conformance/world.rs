@@ -142,6 +142,7 @@ pub fn new_run(pins: &Pins) -> NewRun<'_> {
         retry_of: None,
         lease: None,
         key: None,
+        once: None,
         turn: None,
     }
 }

@@ -1,21 +1,17 @@
+mod here;
 mod there;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
 use flow::Time;
-use flow::api::Times;
+use flow::api::{Once, Times};
 use flow::run::{Run, RunState};
 use flow::view::{self, rfc3339};
-use server::driver::LEASE_MS;
 use server::look;
-use server::service::{Compile, Order};
-use server::{Clock, Hall, NewRun, Seat};
-use store::{Origin, Store};
-use tokio::sync::watch;
+use server::{Clock, Hall};
 use tokio::task::JoinSet;
 
 use crate::compiler::Compiler;
@@ -30,7 +26,8 @@ use crate::{interrupt, local};
 /// Run a flow for every time of its schedule in a range.
 ///
 /// Times for which a run with the same parameters has succeeded are left out, so that after an interruption the same
-/// command goes on where it was. A run that fails does not hold up the others.
+/// command goes on where it was. For a time of which such a run is under way, that one is waited for: two backfills of
+/// a range share the work. A run that fails does not hold up the others.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example:\n  flowctl backfill flows/etl.toml --from 2024-01-01 --to 2024-01-31 --parallel 2 --dry-run"
@@ -67,31 +64,28 @@ enum First {
     Newest,
 }
 
-/// What every run of a backfill shares.
-struct Shared {
-    store: Arc<Store>,
-    compiler: Compiler,
-    hall: Hall,
-    clock: Clock,
-    file: PathBuf,
-    text: String,
-    params: BTreeMap<String, String>,
-    again: bool,
-    cancel: watch::Receiver<Option<String>>,
-}
-
 /// Where the runs of a backfill are made.
 enum Maker {
-    Here(Box<Shared>),
+    Here(Box<here::Shared>),
     There(Box<there::Asked>),
 }
 
+/// What became of a time.
+enum Done {
+    /// The run of it has ended, whoever made it.
+    Ended(Box<Run>),
+    /// A run had succeeded for it before one was made here.
+    Before,
+    /// Somebody else is at it, and this command was asked to stop.
+    Left,
+}
+
 impl Maker {
-    /// Makes a run and waits for its end. `None` if somebody else has done it meanwhile.
-    async fn make(&self, time: Time) -> Result<Option<Run>, Error> {
+    /// Makes a run, unless there is one, and waits for its end.
+    async fn make(&self, time: Time) -> Result<Done, Error> {
         match self {
-            Maker::Here(shared) => one(shared, time).await,
-            Maker::There(asked) => asked.make(time).await.map(Some),
+            Maker::Here(shared) => shared.make(time).await,
+            Maker::There(asked) => asked.make(time).await,
         }
     }
 
@@ -105,6 +99,11 @@ impl Maker {
 }
 
 impl Args {
+    /// When a run that somebody else has made stands for one of these.
+    fn once(&self) -> Once {
+        if self.again { Once::UnderWay } else { Once::Done }
+    }
+
     fn put_in_order(&self, undone: &mut Times) {
         if self.order == First::Newest {
             undone.logical_times.reverse();
@@ -157,8 +156,9 @@ pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
         let compiler = Compiler { engine, store: store.clone(), cores, paths: vec![], scratch, pools };
         let text = std::fs::read_to_string(&args.flow).map_err(|error| Error::not_found(error.to_string()))?;
         let (file, params, clock) = (args.flow.clone(), args.params.iter().cloned().collect(), Clock::system());
-        let again = args.again;
-        let maker = Maker::Here(Box::new(Shared { store, compiler, hall, clock, file, text, params, again, cancel }));
+        let once = args.once();
+        let shared = here::Shared { store, compiler, hall, clock, file, text, params, once, cancel };
+        let maker = Maker::Here(Box::new(shared));
         let exit = go(Arc::new(maker), &undone, usize::from(args.parallel), cx.json()).await;
         workshop.close(Duration::ZERO).await;
         exit
@@ -220,9 +220,16 @@ async fn go(maker: Arc<Maker>, undone: &Times, parallel: usize, json: bool) -> R
         let Some(done) = runs.join_next().await else { break };
         let (time, run) = done.map_err(|error| Error::internal(&error.to_string()))?;
         ended += 1;
-        let Some(run) = run? else {
-            print::note(&format!("[{ended}/{total}] {} has succeeded meanwhile", rfc3339(time)));
-            continue;
+        let run = match run? {
+            Done::Ended(run) => run,
+            Done::Before => {
+                print::note(&format!("[{ended}/{total}] {} has succeeded meanwhile", rfc3339(time)));
+                continue;
+            }
+            Done::Left => {
+                ended -= 1;
+                continue;
+            }
         };
         failed += usize::from(run.state() != RunState::Succeeded);
         tell(time, &run, (ended, total), json)?;
@@ -249,38 +256,4 @@ fn tell(time: Time, run: &Run, (ended, total): (usize, usize), json: bool) -> Re
     let line = format!("[{ended}/{total}] {} {style}{word}{style:#} in {took}{why} ({})", rfc3339(time), run.id());
     print::note(&line);
     Ok(())
-}
-
-/// `None` if somebody else has done it meanwhile.
-async fn one(shared: &Shared, time: Time) -> Result<Option<Run>, Error> {
-    let refused = |message: String| Error::new(Exit::Failed, message);
-    let order = Order { params: shared.params.clone(), logical_time: Some(time), ..Order::default() };
-    let plan = shared.compiler.plan(&shared.file, &shared.text, &order).await.map_err(refused)?;
-    let params = view::params(&plan.params);
-    if !shared.again && !shared.store.succeeded_at(&plan.flow, &params, time, time).await?.is_empty() {
-        return Ok(None);
-    }
-    let pins = shared.compiler.pin(&plan).await.map_err(refused)?;
-    let new = NewRun {
-        run_id: uuid::Uuid::now_v7().to_string(),
-        pins: Arc::new(pins),
-        origin: Origin::Run,
-        force: false,
-        retry_of: None,
-        adopted: vec![],
-        durations_ms: shared.store.durations(&plan.flow).await?,
-        plan: Arc::new(plan),
-    };
-    let holder = format!("{}/{}", std::process::id(), new.run_id);
-    let mut observer = |_: &Run, _: &[flow::run::Record]| {};
-    let seat = Seat {
-        journal: &*shared.store,
-        clock: &shared.clock,
-        desk: shared.hall.drive(&new.run_id),
-        cancel: shared.cancel.clone(),
-        observer: &mut observer,
-        holder: &holder,
-        lease_ms: LEASE_MS,
-    };
-    Ok(Some(server::drive(new, seat).await?))
 }

@@ -45,6 +45,6 @@ pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
 /// Has a server run it, and follows.
 async fn there(args: &Args, cx: &Context, client: &Client) -> Result<Exit, Error> {
     let new = NewRun { force: args.force, ..args.wanted.asked(super::flow_name(&args.flow)?)? };
-    let made: Meant = client.post_once(&["v1", "runs"], &uuid::Uuid::now_v7().to_string(), &new).await?;
+    let (made, _): (Meant, _) = client.post_once(&["v1", "runs"], &uuid::Uuid::now_v7().to_string(), &new).await?;
     following::to_the_end(cx, client, &made.run_id, None).await
 }

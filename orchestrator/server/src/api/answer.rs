@@ -39,7 +39,11 @@ impl<T: JsonSchema> Answers for Json<T> {
 impl<T: JsonSchema> Answers for Made<T> {
     fn describe(operation: &mut Operation, schemas: &mut SchemaGenerator) {
         operation.answers_json::<T>(201, "It was made.", schemas);
-        operation.answers_json::<T>(200, "A request with the same Idempotency-Key had made it.", schemas);
+        operation.answers_json::<T>(
+            200,
+            "It was there: made by a request with the same Idempotency-Key, or one that stands for it.",
+            schemas,
+        );
     }
 }
 

@@ -67,7 +67,7 @@ pub(super) async fn create(State(service): Shared, key: Key, Body(new): Body<New
     let instant = |text: String| schedule::instant(&text).map_err(|why| Problem::bad(format!("logical_time: {why}")));
     let logical_time = new.logical_time.map(instant).transpose()?;
     let params = texts(new.params);
-    let order = Order { params, logical_time, key: key.0, select: new.select, force: new.force };
+    let order = Order { params, logical_time, key: key.0, select: new.select, force: new.force, once: new.once };
     let (run_id, is_new) = service.make(&flow, &order, Origin::Service).await?;
     Ok(Made { value: Meant { run_id }, is_new })
 }

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use flow::Time;
+use flow::api::Once;
 use flow::plan::{Plan, TaskId};
 use flow::run::{Event, Record, Run, RunState};
 use flow::wire::{Outcome, Pins};
@@ -35,6 +36,8 @@ pub struct NewRun {
     pub plan: Arc<Plan>,
     pub pins: Arc<Pins>,
     pub origin: Origin,
+    /// When another run for the same logical time stands for it.
+    pub once: Option<Once>,
     /// Whether unchanged tasks run all the same.
     pub force: bool,
     /// The run that this one does again, and what it adopts of it, by task. See [`Run::made`].
@@ -78,11 +81,11 @@ pub struct Seat<'a> {
 ///
 /// # Errors
 ///
-/// When the store stays away or refuses, when somebody else has taken the run over, and when the workers are
+/// When the store stays away or refuses, when another run stands for it or somebody else has taken it over, and when the workers are
 /// gone. Running attempts are told to stop then, and the run stays open in the store until its lease expires.
 pub async fn drive(new: NewRun, seat: Seat<'_>) -> Result<Run, Error> {
     let run = Run::new(new.plan, new.run_id).with_durations(&new.durations_ms);
-    let creation = Creation { origin: new.origin, retry_of: new.retry_of };
+    let creation = Creation { origin: new.origin, once: new.once, retry_of: new.retry_of };
     let inbox = VecDeque::from([batch::Fact::Own(Event::RunCreated)]);
     let driver = Driver { creation: Some(creation), inbox, ..Driver::new(run, new.pins, new.force, seat) };
     driver.begin(batch::beginning(new.adopted)).await
@@ -105,6 +108,7 @@ pub async fn resume(open: OpenRun, seat: Seat<'_>) -> Result<Run, Error> {
 /// What only the maker of a run knows.
 struct Creation {
     origin: Origin,
+    once: Option<Once>,
     retry_of: Option<String>,
 }
 

@@ -114,6 +114,7 @@ impl Driver<'_> {
             force: self.force,
             retry_of: creation.retry_of.as_deref(),
             key: None,
+            once: creation.once,
             turn: None,
             lease: (!self.run.state().is_terminal()).then_some((self.seat.holder, self.seat.lease_ms)),
         };

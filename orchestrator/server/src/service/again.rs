@@ -43,6 +43,7 @@ impl Service {
             retry_of: Some(run_id),
             lease: None,
             key,
+            once: None,
             turn: None,
         };
         self.record(plan, &new, facts).await

@@ -20,6 +20,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use flow::Time;
+use flow::api::Once;
 use flow::plan::Plan;
 use flow::schedule::Schedule;
 use flow::wire::Pins;
@@ -109,6 +110,8 @@ pub struct Order {
     pub force: bool,
     /// What the client calls the run. See [`store::NewRun::key`].
     pub key: Option<String>,
+    /// When another run for the same logical time stands for it.
+    pub once: Option<Once>,
 }
 
 /// What a service is made of.

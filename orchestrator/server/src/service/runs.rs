@@ -42,7 +42,17 @@ impl<S: Ledger> Service<S> {
         let pins = self.compile.pin(&plan).await.map_err(Trouble::Flow)?;
         let key = order.key.as_deref().filter(|_| !planted!(KeyForgotten));
         let (created_at, force, retry_of) = (self.clock.now(), order.force, None);
-        let new = store::NewRun { pins: &pins, created_at, origin, force, retry_of, lease: None, key, turn };
+        let new = store::NewRun {
+            pins: &pins,
+            created_at,
+            origin,
+            force,
+            retry_of,
+            lease: None,
+            key,
+            once: order.once,
+            turn,
+        };
         self.record(plan, &new, [Event::RunCreated].into_iter()).await
     }
 

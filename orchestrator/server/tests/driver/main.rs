@@ -54,6 +54,7 @@ fn new(plan: Plan) -> NewRun {
         plan: Arc::new(plan),
         pins: Arc::new(Pins::default()),
         origin: Origin::Run,
+        once: None,
         force: false,
         retry_of: None,
         adopted: vec![],

@@ -38,6 +38,7 @@ fn new(run_id: &str, plan: Plan) -> NewRun {
         plan: Arc::new(plan),
         pins: Arc::new(Pins::default()),
         origin: Origin::Run,
+        once: None,
         force: false,
         retry_of: None,
         adopted: vec![],
@@ -114,6 +115,7 @@ async fn a_run_whose_process_died_is_closed_by_the_next_command() {
         retry_of: None,
         lease: None,
         key: None,
+        once: None,
         turn: None,
     };
     store.create(&made, &dying, records).await.expect("made");

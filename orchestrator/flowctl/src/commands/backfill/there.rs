@@ -9,7 +9,7 @@ use flow::run::Run;
 use flow::view::rfc3339;
 use tokio::sync::watch;
 
-use super::{Args, Maker, dry, go, told};
+use super::{Args, Done, Maker, dry, go, told};
 use crate::client::Client;
 use crate::context::Context;
 use crate::error::Error;
@@ -27,6 +27,7 @@ pub struct Asked {
 
 pub async fn run(args: &Args, cx: &Context, client: Client) -> Result<Exit, Error> {
     let new = Wanted::given(args.params.clone(), None).asked(super::super::flow_name(&args.flow)?)?;
+    let new = NewRun { once: Some(args.once()), ..new };
     let range = Range { from: rfc3339(args.from), to: rfc3339(args.to), params: new.params.clone(), again: args.again };
     let mut undone: Times = client.post(&["v1", "flows", &new.flow, "times"], &range).await?;
     args.put_in_order(&mut undone);
@@ -40,13 +41,22 @@ pub async fn run(args: &Args, cx: &Context, client: Client) -> Result<Exit, Erro
 }
 
 impl Asked {
-    /// Has the run made, and waits for its end.
-    pub async fn make(&self, time: Time) -> Result<Run, Error> {
+    /// Has the run made, unless there is one, and waits for its end.
+    pub async fn make(&self, time: Time) -> Result<Done, Error> {
         let new = NewRun { logical_time: Some(rfc3339(time)), ..self.new.clone() };
         let key = uuid::Uuid::now_v7().to_string();
-        let made: Meant = self.client.post_once(&["v1", "runs"], &key, &new).await?;
-        let plan: Plan = self.client.get(&["v1", "runs", &made.run_id, "plan"], &[]).await?;
-        let run = Run::new(Arc::new(plan), made.run_id);
-        following::watched(&self.client, run, self.stop.clone(), |_, _| {}).await
+        let (Meant { run_id }, is_new) = self.client.post_once(&["v1", "runs"], &key, &new).await?;
+        let plan: Plan = self.client.get(&["v1", "runs", &run_id, "plan"], &[]).await?;
+        let run = Run::new(Arc::new(plan), &run_id);
+        let mut stop = self.stop.clone();
+        if is_new {
+            return Ok(Done::Ended(Box::new(following::watched(&self.client, run, stop, |_, _| {}).await?)));
+        }
+        print::note(&format!("{}: run {run_id} is there already, and waited for", rfc3339(time)));
+        tokio::select! {
+            // Somebody else's run is not ours to cancel.
+            Ok(_) = stop.wait_for(|stop| *stop) => Ok(Done::Left),
+            run = following::follow(&self.client, run, |_, _| {}) => Ok(Done::Ended(Box::new(run?))),
+        }
     }
 }
