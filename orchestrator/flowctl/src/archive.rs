@@ -51,7 +51,7 @@ impl Archive {
     pub async fn why(&self, run: &str, task: Option<&str>) -> Result<Why, Error> {
         let query: Vec<(&str, String)> = task.map(|task| ("task", task.to_owned())).into_iter().collect();
         match self {
-            Here(store) => Ok(look::why(store, run, task).await?),
+            Here(store) => Ok(look::why(store, None, run, task).await?),
             There(client) => client.get(&["v1", "runs", run, "why"], &query).await,
         }
     }

@@ -8,13 +8,14 @@ use flow::api::{Coming, Events, Lines, Runs, Times, Upcoming};
 use flow::catalogue::Catalogue;
 use flow::name::Miss;
 use flow::plan::{Column, Plan};
-use flow::run::{Crowd, Outlook, Record, Run, RunState};
+use flow::run::{Crowd, Outlook, Record, Run, RunState, Worker};
 use flow::schedule::Schedule;
 use flow::view::{self, Head, Impact, Line, Lineage, Reason, Show, Ways, Why, rfc3339};
 use flow::{Time, catalogue};
 use store::Store;
 
-use crate::Clock;
+use crate::hall::Present;
+use crate::{Clock, Hall};
 
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -103,10 +104,10 @@ pub async fn show(store: &Store, reference: &str) -> Result<Show, Error> {
     Ok(view::show(&run, retry_of))
 }
 
-/// Why the run, or one of its tasks, is where it is.
-pub async fn why(store: &Store, reference: &str, task: Option<&str>) -> Result<Why, Error> {
+/// Why the run, or one of its tasks, is where it is. `hall` tells of the workers, where there is one.
+pub async fn why(store: &Store, hall: Option<&Hall>, reference: &str, task: Option<&str>) -> Result<Why, Error> {
     let (run, records, _) = replayed(store, reference).await?;
-    let outlook = outlook(store, &run, Clock::system().now()).await?;
+    let outlook = outlook(store, hall, &run, Clock::system().now()).await?;
     let mut why = view::why(&run, &records, task, &outlook)?;
     let flow = &run.plan().flow;
     if task.is_none() && store.schedule(flow).await?.is_some_and(|standing| standing.paused) {
@@ -117,12 +118,14 @@ pub async fn why(store: &Store, reference: &str, task: Option<&str>) -> Result<W
 }
 
 /// What other runs have to do with it that a run, or a task of it, is where it is.
-pub(crate) async fn outlook(store: &Store, run: &Run, now: Time) -> Result<Outlook, Error> {
+pub(crate) async fn outlook(store: &Store, hall: Option<&Hall>, run: &Run, now: Time) -> Result<Outlook, Error> {
     let plan = run.plan();
     if run.state().is_terminal() {
         return Ok(Outlook::default());
     }
-    let mut outlook = Outlook { now, took: store.took(&plan.flow).await?, ..Outlook::default() };
+    // Of a run that another server drives, only that one knows.
+    let workers = hall.filter(|hall| hall.drives(run.id())).map(workers);
+    let mut outlook = Outlook { now, took: store.took(&plan.flow).await?, workers, ..Outlook::default() };
     if run.state() == RunState::Queued && plan.limits.runs.is_some() {
         outlook.before = store.queued_behind(run).await?;
     }
@@ -134,6 +137,12 @@ pub(crate) async fn outlook(store: &Store, run: &Run, now: Time) -> Result<Outlo
         outlook.pools.insert(pool, crowd);
     }
     Ok(outlook)
+}
+
+/// Who can be given work.
+fn workers(hall: &Hall) -> Vec<Worker> {
+    let there = hall.look().workers.into_iter().filter(|worker| worker.slots > 0);
+    there.map(|Present { name, labels, .. }| Worker { name, labels }).collect()
 }
 
 async fn replayed(store: &Store, reference: &str) -> Result<(Run, Vec<Record>, Option<String>), Error> {

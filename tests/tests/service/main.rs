@@ -7,6 +7,7 @@ mod backfills;
 mod limits;
 mod operations;
 mod pages;
+mod reasons;
 mod secure;
 mod strangers;
 mod world;

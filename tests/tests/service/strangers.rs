@@ -16,7 +16,7 @@ const FLOW: &str = "[tasks.t]\nkind = \"noop\"\n";
 
 impl Process {
     /// Asks under a name of the server, with more header lines. Answers the status and all that was said.
-    fn called(&self, host: &str, header: &str, method: &str, path: &str) -> (u16, String) {
+    pub fn called(&self, host: &str, header: &str, method: &str, path: &str) -> (u16, String) {
         let body = if method == "POST" { r#"{"flow": "f"}"# } else { "" };
         let head = format!(
             "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Type: text/plain\r\n{header}Content-Length: {}\r\n\r\n",

@@ -33,7 +33,7 @@ mod standing;
 mod state;
 
 pub use adopt::adopt;
-pub use outlook::{Crowd, Outlook, Took};
+pub use outlook::{Crowd, Outlook, Took, Worker};
 pub use ready::Demand;
 pub use reasons::Reason;
 pub use standing::Standing;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::reasons::{NAMES_MAX, labels};
 use super::{Reason, Run, RunState, TaskState};
 use crate::plan::TaskId;
 use crate::{Time, duration, pools};
@@ -19,6 +20,15 @@ pub struct Outlook {
     pub before: Vec<String>,
     /// How long its tasks took in earlier runs.
     pub took: HashMap<String, Took>,
+    /// Who could be given its tasks. `None`: that is not known here.
+    pub workers: Option<Vec<Worker>>,
+}
+
+/// A worker that is connected.
+#[derive(Clone, Debug, Default)]
+pub struct Worker {
+    pub name: String,
+    pub labels: BTreeMap<String, String>,
 }
 
 /// Who is in a pool.
@@ -96,6 +106,9 @@ impl Outlook {
         if run.task(id).state != TaskState::Ready || run.cancelled_by().is_some() {
             return None;
         }
+        if let Some(message) = self.unsuited(run, id) {
+            return Some(("slot", message, vec![]));
+        }
         let is_full =
             |pool: &String| self.pools.get(pool).is_some_and(|Crowd { size, holders }| holders.len() >= *size as usize);
         let pool = run.plan().pools_of(id).find(is_full)?;
@@ -114,6 +127,30 @@ impl Outlook {
             ),
             1 => ("pool", format!("ready; waits for the slot of pool `{pool}`, which is taken"), holders),
             _ => ("pool", format!("ready; waits for a slot of pool `{pool}`: all {size} are taken"), holders),
+        })
+    }
+
+    /// Says so if nobody who is connected has what a task requires.
+    fn unsuited(&self, run: &Run, id: TaskId) -> Option<String> {
+        let requires = &run.plan().tasks[id].requires;
+        let workers = self.workers.as_ref().filter(|_| !requires.is_empty())?;
+        let suits = |worker: &Worker| requires.iter().all(|(label, value)| worker.labels.get(label) == Some(value));
+        if workers.iter().any(suits) {
+            return None;
+        }
+        let wanted = labels(requires);
+        let has = |worker: &Worker| match worker.labels.is_empty() {
+            true => format!("`{}` has no labels", worker.name),
+            false => format!("`{}` has {}", worker.name, labels(&worker.labels)),
+        };
+        let there: Vec<String> = workers.iter().take(NAMES_MAX).map(has).collect();
+        let more = match workers.len().saturating_sub(NAMES_MAX) {
+            0 => String::new(),
+            more => format!("; and {more} more without"),
+        };
+        Some(match there.is_empty() {
+            true => format!("ready; waits for a worker with {wanted}: none is connected to this server"),
+            false => format!("ready; no worker of this server has {wanted}: {}{more}", there.join("; ")),
         })
     }
 

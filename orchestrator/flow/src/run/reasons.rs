@@ -1,5 +1,7 @@
 //! Why a task is where it is.
 
+use std::collections::BTreeMap;
+
 use serde::{Serialize, Serializer};
 
 use super::state::{Cause, Phase};
@@ -8,8 +10,8 @@ use crate::Time;
 use crate::plan::TaskId;
 use crate::view::rfc3339;
 
-/// How many blocking tasks a message names; `blocking` lists them all.
-const NAMES_MAX: usize = 5;
+/// How many blocking tasks, or workers, a message names; `blocking` lists all tasks.
+pub(super) const NAMES_MAX: usize = 5;
 
 /// A cause, in words and for programs: the JSON of `flowctl why`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -63,10 +65,9 @@ impl Run {
 
     fn wants_slot(&self, id: TaskId) -> String {
         let requires = &self.plan.tasks[id].requires;
-        let labels: Vec<String> = requires.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        match labels.is_empty() {
+        match requires.is_empty() {
             true => "ready; waits for a free slot".to_owned(),
-            false => format!("ready; waits for a free slot of a worker with {}", labels.join(" and ")),
+            false => format!("ready; waits for a free slot of a worker with {}", labels(requires)),
         }
     }
 
@@ -155,6 +156,12 @@ impl Run {
     fn name(&self, id: TaskId) -> &str {
         &self.plan.tasks[id].name
     }
+}
+
+/// `gpu=yes and zone=a`.
+pub(super) fn labels(labels: &BTreeMap<String, String>) -> String {
+    let labels: Vec<String> = labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    labels.join(" and ")
 }
 
 fn optional_time<S: Serializer>(time: &Option<Time>, serializer: S) -> Result<S::Ok, S::Error> {

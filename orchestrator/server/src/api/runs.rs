@@ -111,7 +111,7 @@ pub(super) async fn why(
     Name(run): Name,
     Params(about): Params<About>,
 ) -> Result<Json<Why>, Problem> {
-    Ok(Json(look::why(&service.store, &run, about.task.as_deref()).await?))
+    Ok(Json(look::why(&service.store, Some(&service.hall), &run, about.task.as_deref()).await?))
 }
 
 #[derive(Deserialize, JsonSchema)]

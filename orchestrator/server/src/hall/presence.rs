@@ -20,6 +20,11 @@ pub(crate) struct Present {
 }
 
 impl Hall {
+    /// Whether the run's driver is here.
+    pub(crate) fn drives(&self, run_id: &str) -> bool {
+        self.state().drivers.contains_key(run_id)
+    }
+
     /// Who is there now, and who waits.
     pub(crate) fn look(&self) -> Seen {
         let state = self.state();

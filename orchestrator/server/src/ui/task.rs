@@ -54,7 +54,7 @@ pub(super) async fn page(
     let earlier = service.store.task_events(&seen.head.flow, &task, EARLIER).await?;
     let standing = seen.run.task(id);
     let spec = &seen.run.plan().tasks[id];
-    let outlook = look::outlook(&service.store, &seen.run, now).await?;
+    let outlook = look::outlook(&service.store, Some(&service.hall), &seen.run, now).await?;
     let why = view::why(&seen.run, &seen.records, Some(&task), &outlook).map_err(look::Error::from)?;
     let body = html! {
         h1 { (name(&task)) span role="status" data-part="state" { (Mark::of_task(&standing)) } }

@@ -77,7 +77,7 @@ pub(super) async fn page(
     }
     let seen = Seen::load(&service.store, &run_id).await?;
     let now = service.clock.now();
-    let outlook = look::outlook(&service.store, &seen.run, now).await?;
+    let outlook = look::outlook(&service.store, Some(&service.hall), &seen.run, now).await?;
     let failed = seen.run.state() == RunState::Failed;
     let catalogue = if failed { Some(Catalogue::new(service.store.datasets().await?)) } else { None };
     let after = service.store.retries(&seen.head).await?;
