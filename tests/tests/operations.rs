@@ -1,5 +1,6 @@
 //! What keeps a store and a lake small, whole and copied, with the real binary.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Output;
@@ -184,6 +185,10 @@ fn a_flow_is_paused_and_resumed() {
     assert!(output.status.success() && String::from_utf8_lossy(&output.stderr).contains("paused"), "{output:?}");
     assert_eq!(place.json(&["next", "f.toml", "-n", "2"]).as_array().unwrap().len(), 2);
     place.flow(1);
+    let output = place.run(&["next", "f.toml", "--json", "-n", "2"]);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("paused: nothing runs by itself"), "{output:?}");
+    let times: Vec<BTreeMap<String, String>> = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(times.len() == 2 && times.iter().all(|it| it.contains_key("logical_time")), "a list of times: {times:?}");
     assert!(place.done(&["why", "latest"]).contains("is paused"));
     place.done(&["resume", "f"]);
     assert!(!place.done(&["why", "latest"]).contains("is paused"));
@@ -198,10 +203,11 @@ fn a_copy_of_the_store_is_a_store() {
     place.done(&["backup", &copy]);
     place.refused(&["backup", &copy], 2, "there is such a file");
     place.refused(&["backup", "/no/such/folder/x.db"], 4, "failed to");
+    let shown = place.json(&["show", &run]);
     place.flow(2);
     let there = place.json(&["runs", "--store", &copy]);
     assert_eq!((there.as_array().unwrap().len(), &there[0]["run_id"]), (1, &run.as_str().into()));
-    assert_eq!(place.json(&["show", &run, "--store", &copy]), place.json(&["show", &run]));
+    assert_eq!(place.json(&["show", &run, "--store", &copy]), shown);
     place.done(&["fsck", "--store", &copy]);
     assert_eq!(names(&place.path("")).iter().filter(|name| name.contains("tmp")).count(), 0);
     let postgres = "postgres://someone:secret@127.0.0.1:1/db";

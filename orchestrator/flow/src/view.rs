@@ -6,6 +6,8 @@ mod why;
 pub use data::{Affected, Dataset, Edge, Impact, Lineage, Place, Ways, dataset, impact, lineage};
 pub use why::{Reason, State, Why, why};
 
+use std::collections::HashMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -81,6 +83,16 @@ pub fn task(run: &Run, id: TaskId) -> Task {
         location: outcome.and_then(|outcome| outcome.location.clone()),
         artifacts: outcome.map(|outcome| outcome.artifacts.clone()).unwrap_or_default(),
         warnings: outcome.map(|outcome| outcome.warnings.clone()).unwrap_or_default(),
+        expected_ms: None,
+    }
+}
+
+impl Show {
+    /// With how long its tasks are expected to take: milliseconds by task, from earlier attempts.
+    #[must_use]
+    pub fn expecting(mut self, durations_ms: &HashMap<String, Time>) -> Self {
+        self.tasks.iter_mut().for_each(|task| task.expected_ms = durations_ms.get(&task.name).copied());
+        self
     }
 }
 
@@ -160,4 +172,7 @@ pub struct Task {
     /// What a reader should know though the task succeeded.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// How many milliseconds it takes, by the median of its last attempts that did something; null: it is not known.
+    #[serde(default)]
+    pub expected_ms: Option<u64>,
 }

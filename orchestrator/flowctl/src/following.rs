@@ -1,8 +1,10 @@
 //! A run at a server, followed to its end: the client folds the run's journal as everybody does.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use flow::Time;
 use flow::api::Meant;
 use flow::plan::Plan;
 use flow::run::{Record, Run, RunState};
@@ -32,7 +34,8 @@ pub async fn to_the_end(cx: &Context, client: &Client, run_id: &str, retry_of: O
     let mut progress = Progress::new(cx.json(), &plan, run_id);
     let run = Run::new(Arc::new(plan), run_id);
     let followed = watched(client, run, stop, |run, records| progress.observe(run, records)).await;
-    progress.finish(retry_of);
+    let durations_ms = if cx.json() { learned(client, run_id).await } else { HashMap::new() };
+    progress.finish(retry_of, durations_ms);
     let run = followed?;
     progress.summary(&run)?;
     Ok(match run.state() {
@@ -40,6 +43,13 @@ pub async fn to_the_end(cx: &Context, client: &Client, run_id: &str, retry_of: O
         RunState::Cancelled => Exit::Interrupted,
         _ => Exit::Failed,
     })
+}
+
+/// How long the run's tasks take, by now. What cannot be learned is left out.
+async fn learned(client: &Client, run_id: &str) -> HashMap<String, Time> {
+    let show: Result<Show, Error> = client.get(&["v1", "runs", run_id], &[]).await;
+    let tasks = show.map(|show| show.tasks).unwrap_or_default();
+    tasks.into_iter().filter_map(|task| Some((task.name, task.expected_ms?))).collect()
 }
 
 /// Has the server make a run that does again what did not succeed in an earlier one, and follows it.

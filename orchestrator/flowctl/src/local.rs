@@ -2,6 +2,7 @@
 //!
 //! It is the same driver and the same worker that a service has, over channels instead of HTTP.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -122,7 +123,12 @@ pub async fn run(cx: &Context, cores: Handle, engine: Engine, store: Store, orde
     workshop.close(Duration::ZERO).await;
     // Those that do not yield leave it to `fsck --repair`.
     let _ = timeout(QUERIES_LINGER, engine.settled()).await;
-    progress.finish(order.retry_of);
+    let durations_ms = match cx.json() {
+        // What cannot be learned now is left out.
+        true => store.durations(&plan.flow).await.unwrap_or_default(),
+        false => HashMap::new(),
+    };
+    progress.finish(order.retry_of, durations_ms);
     let run = driven.map_err(|error| lost(error, &run_id))?;
     progress.summary(&run)?;
     Ok(match run.state() {

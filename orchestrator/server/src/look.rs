@@ -101,7 +101,8 @@ fn head(head: &store::Head) -> Head {
 /// The run that `reference` means, with its tasks.
 pub async fn show(store: &Store, reference: &str) -> Result<Show, Error> {
     let (run, _, retry_of) = replayed(store, reference).await?;
-    Ok(view::show(&run, retry_of))
+    let durations_ms = store.durations(&run.plan().flow).await?;
+    Ok(view::show(&run, retry_of).expecting(&durations_ms))
 }
 
 /// Why the run, or one of its tasks, is where it is. `hall` tells of the workers, where there is one.
@@ -109,12 +110,18 @@ pub async fn why(store: &Store, hall: Option<&Hall>, reference: &str, task: Opti
     let (run, records, _) = replayed(store, reference).await?;
     let outlook = outlook(store, hall, &run, Clock::system().now()).await?;
     let mut why = view::why(&run, &records, task, &outlook)?;
-    let flow = &run.plan().flow;
-    if task.is_none() && store.schedule(flow).await?.is_some_and(|standing| standing.paused) {
-        let message = format!("the schedule of flow `{flow}` is paused: no run follows until `flowctl resume {flow}`");
-        why.reasons.push(Reason { kind: "paused".into(), message, since: None, blocking: vec![], task: None });
+    if task.is_none() {
+        why.reasons.extend(paused(store, &run.plan().flow).await?);
     }
     Ok(why)
+}
+
+/// Why no run of the flow follows by itself, if its schedule is held.
+pub(crate) async fn paused(store: &Store, flow: &str) -> Result<Option<Reason>, store::Error> {
+    let is_paused = store.schedule(flow).await?.is_some_and(|standing| standing.paused);
+    let message = format!("the schedule of flow `{flow}` is paused: no run follows until `flowctl resume {flow}`");
+    let reason = Reason { kind: "paused".into(), message, since: None, blocking: vec![], task: None };
+    Ok(Some(reason).filter(|_| is_paused))
 }
 
 /// What other runs have to do with it that a run, or a task of it, is where it is.

@@ -39,13 +39,15 @@ pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
             look::coming(&flow.name, &flow.schedule, is_paused(&flow.name, cx), after, args.number)
         }
     };
+    if !cx.json() {
+        print::note(&format!("{}: {}", coming.flow, coming.schedule));
+    }
+    if coming.paused {
+        print::note(&format!("paused: nothing runs by itself until `flowctl resume {}`", args.flow.display()));
+    }
     if cx.json() {
         print::json(&coming.times)?;
         return Ok(Exit::Done);
-    }
-    print::note(&format!("{}: {}", coming.flow, coming.schedule));
-    if coming.paused {
-        print::note(&format!("paused: nothing runs by itself until `flowctl resume {}`", args.flow.display()));
     }
     if coming.times.is_empty() {
         print::note("the schedule has ended: there are no more times");

@@ -1,8 +1,10 @@
 //! A run while it goes on: a live line on a terminal, plain lines elsewhere, events as JSON for programs.
 
+use std::collections::HashMap;
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 use std::time::Duration;
 
+use flow::Time;
 use flow::plan::Plan;
 use flow::run::{Event, Record, Run, TaskState};
 use flow::view;
@@ -19,6 +21,7 @@ pub struct Progress {
     json: Option<BufWriter<Stdout>>,
     bar: Option<ProgressBar>,
     retry_of: Option<String>,
+    durations_ms: HashMap<String, Time>,
     /// Why events can no longer be written.
     broken: Option<io::Error>,
     rows: u64,
@@ -32,6 +35,7 @@ impl Progress {
             json: json.then(|| BufWriter::new(io::stdout())),
             bar: live.then(|| bar(plan)),
             retry_of: None,
+            durations_ms: HashMap::new(),
             broken: None,
             rows: 0,
             failed: 0,
@@ -132,9 +136,9 @@ impl Progress {
         }
     }
 
-    /// Ends the live display.
-    pub fn finish(&mut self, retry_of: Option<String>) {
-        self.retry_of = retry_of;
+    /// Ends the live display. The summary is to tell which run was done again, and how long tasks take by now.
+    pub fn finish(&mut self, retry_of: Option<String>, durations_ms: HashMap<String, Time>) {
+        (self.retry_of, self.durations_ms) = (retry_of, durations_ms);
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }
@@ -148,7 +152,7 @@ impl Progress {
         if self.broken.is_some() {
             return Ok(());
         }
-        let show = view::show(ended, self.retry_of.clone());
+        let show = view::show(ended, self.retry_of.clone()).expecting(&self.durations_ms);
         let written = match self.json.as_mut() {
             Some(out) => serde_json::to_writer(&mut *out, &show)
                 .map_err(io::Error::from)

@@ -73,7 +73,11 @@ fn checks(all: &[CheckResult]) -> Cell {
 fn note(task: &Task) -> Cell {
     let tries = if task.attempts > 1 { format!("{} attempts  ", task.attempts) } else { String::new() };
     let skipped = task.error.as_deref().filter(|_| task.state == TaskState::Skipped).unwrap_or_default();
-    Cell::styled(format!("{tries}{skipped}"), style::DIM)
+    let is_open =
+        matches!(task.state, TaskState::Waiting | TaskState::Ready | TaskState::Running | TaskState::Retrying);
+    let usual = task.expected_ms.filter(|_| is_open);
+    let usual = usual.map(|ms| format!("usually {}", human::duration(ms))).unwrap_or_default();
+    Cell::styled(format!("{tries}{skipped}{usual}"), style::DIM)
 }
 
 /// Why the task failed or is tried again, and its checks that did not pass.

@@ -78,6 +78,7 @@ pub(super) async fn page(
     let seen = Seen::load(&service.store, &run_id).await?;
     let now = service.clock.now();
     let outlook = look::outlook(&service.store, Some(&service.hall), &seen.run, now).await?;
+    let paused = look::paused(&service.store, &seen.head.flow).await?;
     let failed = seen.run.state() == RunState::Failed;
     let catalogue = if failed { Some(Catalogue::new(service.store.datasets().await?)) } else { None };
     let after = service.store.retries(&seen.head).await?;
@@ -91,6 +92,7 @@ pub(super) async fn page(
         div data-part="wrong" {
             @if let Some(catalogue) = &catalogue { (wrong::section(&seen, &visitor, catalogue)) }
             (reasons(&seen, &outlook))
+            @if let Some(paused) = &paused { section.warn { p { (name(&paused.message)) } } }
         }
         section data-part="graph" { h2 { "Graph" } (of_run(&seen.run)) }
         section data-part="tasks" { (tasks::section(&seen, &shown, now)) }
