@@ -6,6 +6,7 @@ mod authority;
 mod backfills;
 mod limits;
 mod operations;
+mod outage;
 mod pages;
 mod reasons;
 mod secure;

@@ -45,6 +45,11 @@ impl World {
         Some(World { postgres, ..World::sqlite() })
     }
 
+    /// On a PostgreSQL of one's own.
+    pub fn at(url: String) -> World {
+        World { postgres: Some(url), ..World::sqlite() }
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }

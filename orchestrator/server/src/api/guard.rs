@@ -73,9 +73,6 @@ pub(super) async fn admit(State(service): State<Arc<Service>>, mut request: Requ
                 .hint(Some("send `Authorization: Bearer TOKEN`; `flowctl token create` makes tokens".to_owned()));
             ([(header::WWW_AUTHENTICATE, "Bearer")], problem).into_response()
         }
-        Err(Shut::Unsure) => {
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the store that knows the tokens does not answer")
-                .into_response()
-        }
+        Err(Shut::Unsure) => Problem::unsure().into_response(),
     }
 }

@@ -31,7 +31,7 @@ use endpoint::{Endpoint, get, post};
 
 pub(crate) use flows::hold;
 pub(crate) use live::route as live_route;
-pub(crate) use problem::Problem;
+pub(crate) use problem::{AGAIN, Problem};
 
 /// The largest body that is read: a report with its checks, a batch of log lines.
 const BODY_BYTES_MAX: usize = 8 << 20;

@@ -1,13 +1,16 @@
 //! Errors as RFC 9457 tells them: `application/problem+json`.
 
 use axum::Json;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use flow::api;
 use store::Kind;
 
 use crate::look;
 use crate::service::Trouble;
+
+/// In how many seconds to ask again what cannot be answered now.
+pub(crate) const AGAIN: HeaderValue = HeaderValue::from_static("5");
 
 /// Why a request has no other answer.
 #[derive(Debug)]
@@ -34,6 +37,12 @@ impl Problem {
     /// The state of what is meant does not allow it.
     pub fn conflict(detail: impl Into<String>) -> Self {
         Problem::new(StatusCode::CONFLICT, detail)
+    }
+
+    /// Nobody can tell whether a token is good.
+    pub fn unsure() -> Self {
+        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the store that knows the tokens does not answer");
+        problem.hint(Some("check that the database runs".to_owned()))
     }
 
     /// With what to do about it.
@@ -83,6 +92,7 @@ impl From<crate::remotes::Unknown> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
+        let again = (self.status == StatusCode::SERVICE_UNAVAILABLE).then_some((header::RETRY_AFTER, AGAIN));
         let body = api::Problem {
             kind: "about:blank".to_owned(),
             title: self.status.canonical_reason().unwrap_or("Problem").to_owned(),
@@ -90,6 +100,8 @@ impl IntoResponse for Problem {
             detail: self.detail,
             hint: self.hint,
         };
-        (self.status, [(header::CONTENT_TYPE, "application/problem+json")], Json(body)).into_response()
+        let kind = (header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        let headers: HeaderMap = again.into_iter().chain([kind]).collect();
+        (self.status, headers, Json(body)).into_response()
     }
 }

@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 
 use super::frame::Frame;
-use crate::api::Problem;
+use crate::api::{AGAIN, Problem};
 
 /// Why there is no other page.
 #[derive(Debug)]
@@ -70,7 +70,7 @@ impl IntoResponse for Fault {
         let page = Frame { title: self.title(), ..Frame::default() }.around(None, self.body());
         match status {
             StatusCode::SERVICE_UNAVAILABLE => {
-                let again = [(header::RETRY_AFTER, "5"), (header::REFRESH, "5")];
+                let again = [(header::RETRY_AFTER, AGAIN), (header::REFRESH, AGAIN)];
                 (status, again, page).into_response()
             }
             _ => (status, page).into_response(),

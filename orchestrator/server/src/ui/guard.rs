@@ -164,9 +164,7 @@ impl From<Shut> for Fault {
         Fault::new(match shut {
             Shut::NoToken => Problem::new(StatusCode::UNAUTHORIZED, "you are not signed in any more")
                 .hint(Some("open the first page and sign in again".to_owned())),
-            Shut::Unsure => {
-                Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the store that knows the tokens does not answer")
-            }
+            Shut::Unsure => Problem::unsure(),
         })
     }
 }
