@@ -10,10 +10,12 @@ use flow::plan::Plan;
 use flow::schedule::Schedule;
 use flow::spec;
 use flow::wire::Pins;
+use serde_json::{Map, Value};
 use server::service::{Compile, Loaded, Order};
 use store::{Sizes, Store};
 use tasks::{Compiled, Options};
 use tokio::runtime::Handle;
+use tokio::task::JoinSet;
 
 use crate::error::Error;
 use crate::{flow_file, local};
@@ -92,6 +94,18 @@ impl Compile for Compiler {
         let sized = self.cores.spawn(async move { engine.dataset(&dataset).await });
         let sized = sized.await.ok()?.ok()??;
         Some((sized.rows, sized.bytes))
+    }
+
+    async fn sample(&self, dataset: &str, rows_max: usize) -> Result<Vec<Map<String, Value>>, String> {
+        let (engine, dataset) = (self.engine.clone(), dataset.to_owned());
+        // Ends when nobody waits for it any more.
+        let mut reading = JoinSet::new();
+        reading.spawn_on(async move { engine.sample(&dataset, rows_max).await }, &self.cores);
+        match reading.join_next().await {
+            Some(Ok(rows)) => rows.map_err(|error| Error::from(error).message()),
+            Some(Err(error)) => Err(format!("the reader ended badly: {error}")),
+            None => Ok(vec![]),
+        }
     }
 
     async fn end_leftovers(&self, run_id: &str) {

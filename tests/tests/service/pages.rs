@@ -1,6 +1,7 @@
 //! The pages of the service: what they promise browsers, what they do with names from hostile places, and who may
 //! change something through them.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -134,6 +135,41 @@ fn pages_keep_what_they_promise() {
     let task = server.browse(&format!("{of_task}?search=SCRIPT"), "").body;
     assert!(task.contains("&lt;<mark>script</mark>&gt;alert(3)&lt;/<mark>script</mark>&gt;"), "{task}");
     assert!(server.browse(&of_run, "").body.contains("exit code 3"));
+}
+
+#[test]
+fn some_rows_of_a_dataset_are_shown_as_text_and_not_too_much_of_them() {
+    let world = World::sqlite();
+    let columns: Vec<String> = (0..35).map(|n| format!("value + {n} as c{n}")).collect();
+    world.flow(
+        "f",
+        &format!(
+            "[tasks.t]\nsql = '''select '<script>alert(9)</script>' as \"<b>k\", repeat('x', 500) || 'END' as long, \
+             case when value = 1 then 'one' end as part, {} from generate_series(1, 12)'''\n\
+             [tasks.v]\nsql = \"select part from t\"\noutput = {{ as = \"view\" }}\n\
+             [tasks.none]\nsql = \"select part from t where false\"\n",
+            columns.join(", ")
+        ),
+    );
+    let server = world.serve(&[]);
+    let run = world.submit(&server, r#"{"flow": "f"}"#);
+    assert_eq!(world.ended(&run, MINUTE)["state"], "succeeded");
+    let page = |path: &str| {
+        let page = server.browse(path, "");
+        assert_eq!(page.status, 200, "{path}: {}", page.body);
+        page.body.split("Some rows</h2>").nth(1).unwrap().split("</section>").next().unwrap().to_owned()
+    };
+    let rows = page("/datasets/f.t");
+    assert_eq!(rows.matches("&lt;script&gt;alert(9)&lt;/script&gt;").count(), 10, "{rows}");
+    assert!(!rows.contains("<script>") && !rows.contains("END") && rows.contains("xxx…"), "{rows}");
+    assert!(rows.contains(">null<") && rows.contains(">one<") && rows.contains("And 8 more columns"), "{rows}");
+    assert!(page("/datasets/f.v").contains("a view is computed when it is read"));
+    assert!(page("/datasets/f.none").contains("It has none"));
+    fs::rename(world.path(".flowctl/lake"), world.path("away")).unwrap();
+    let without = page("/datasets/f.t");
+    assert!(without.contains("cannot be shown now") && without.contains("flowctl query"), "{without}");
+    fs::rename(world.path("away"), world.path(".flowctl/lake")).unwrap();
+    assert!(page("/datasets/f.t").contains(">one<"));
 }
 
 #[test]

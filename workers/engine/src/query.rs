@@ -15,6 +15,7 @@ use flow::plan::Source;
 use flow::spec::Format;
 use flow::wire::{Failure, PinnedFile};
 use futures::StreamExt;
+use serde_json::{Map, Value};
 
 use crate::error::failure;
 use crate::lake::Table;
@@ -75,6 +76,20 @@ impl Engine {
         let physical = session.state.create_physical_plan(&plan).await.map_err(failure)?;
         let stream = datafusion::physical_plan::execute_stream(physical, session.state.task_ctx()).map_err(failure)?;
         write(stream, format, sink).await
+    }
+
+    /// Some rows of a dataset as it is now, as objects.
+    pub async fn sample(&self, dataset: &str, rows_max: usize) -> Result<Vec<Map<String, Value>>, Error> {
+        let Some(version) = self.version_at(dataset, &[]).await? else {
+            return Err(Error::NotFound(format!("the lake has no table of `{dataset}`")));
+        };
+        let session = self.session();
+        session.add_dataset("sampled", dataset, version).await?;
+        let query = self.parse_alone(&format!("select * from sampled limit {rows_max}"))?;
+        let mut lines = vec![];
+        self.query(&session, &query, &[], OutputFormat::Json, &mut lines).await?;
+        let rows: Result<_, _> = serde_json::Deserializer::from_slice(&lines).into_iter().collect();
+        rows.map_err(|error| Error::Failed(Failure::internal(format!("rows are no JSON: {error}"))))
     }
 
     async fn add_reference(&self, session: &Session, name: &str, at: &[At]) -> Result<(), Error> {

@@ -24,6 +24,7 @@ use flow::api::Once;
 use flow::plan::Plan;
 use flow::schedule::Schedule;
 use flow::wire::Pins;
+use serde_json::{Map, Value};
 use store::{Kind, Store};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
@@ -73,6 +74,12 @@ pub trait Compile: Send + Sync {
 
     /// The rows and bytes of a dataset; `None` if they cannot be read.
     async fn size(&self, dataset: &str) -> Option<(u64, u64)>;
+
+    /// Some rows of a dataset, as objects by column.
+    ///
+    /// # Errors
+    /// Why they cannot be read.
+    async fn sample(&self, dataset: &str, rows_max: usize) -> Result<Vec<Map<String, Value>>, String>;
 
     /// Ends what the attempts of a run have left running on this machine.
     async fn end_leftovers(&self, run_id: &str);

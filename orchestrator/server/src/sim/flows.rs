@@ -10,6 +10,7 @@ use flow::plan::{Input, Limits, Need, Output, Plan, Retry, Task};
 use flow::schedule::Schedule;
 use flow::spec::Mode;
 use flow::wire::Pins;
+use serde_json::{Map, Value};
 
 use super::dice::Dice;
 use super::pools::SHARED;
@@ -130,6 +131,10 @@ impl Compile for Compiler {
 
     async fn size(&self, _: &str) -> Option<(u64, u64)> {
         None
+    }
+
+    async fn sample(&self, _: &str, _: usize) -> Result<Vec<Map<String, Value>>, String> {
+        Ok(vec![])
     }
 
     async fn end_leftovers(&self, _: &str) {}

@@ -9,21 +9,32 @@ use flow::run::{Event, Record};
 use flow::wire::CheckResult;
 use flow::{Time, human};
 use maud::{Markup, html};
+use serde_json::{Map, Value};
 use store::Version;
+use tokio::time::timeout;
 
 use super::fault::Page;
 use super::frame::Frame;
 use super::guard::Visitor;
-use super::words::{Mark, ago, at, dataset_link, flow_link, name, run_link};
+use super::words::{Mark, ago, at, cut, dataset_link, flow_link, name, run_link, value};
 use super::{Shared, address};
 use crate::look;
+use crate::service::Service;
 
 /// How many versions are listed.
 const VERSIONS: u64 = 30;
 /// How many runs are looked at for checks.
 const RUNS: u64 = 20;
-/// How long the lake may take to tell a size.
+/// How long the lake may take to tell a size, and to hand out rows.
 const PATIENCE: Duration = Duration::from_millis(120);
+const ROWS_PATIENCE: Duration = Duration::from_secs(1);
+/// How many rows are shown, how many columns of them, and how many characters of a value.
+const ROWS: usize = 10;
+const COLUMNS: usize = 30;
+const CHARACTERS: usize = 60;
+
+/// A row, by column.
+type Sample = Map<String, Value>;
 
 pub(super) async fn page(State(service): Shared, visitor: Visitor, Path(wanted): Path<String>) -> Page {
     let now = service.clock.now();
@@ -36,12 +47,13 @@ pub(super) async fn page(State(service): Shared, visitor: Visitor, Path(wanted):
         return Ok(frame.around(Some(&visitor), source(&catalogue, &named.dataset)));
     };
     let (flow, task) = known.dataset.split_once('.').unwrap_or((&known.dataset, ""));
-    let versions = service.store.newest_versions(&known.dataset, VERSIONS).await?;
-    let events = service.store.task_events(flow, task, RUNS).await?;
-    let size = match known.version {
-        Some(_) => tokio::time::timeout(PATIENCE, service.compile.size(&known.dataset)).await.ok().flatten(),
-        None => None,
-    };
+    let (versions, events, size, rows) = tokio::join!(
+        service.store.newest_versions(&known.dataset, VERSIONS),
+        service.store.task_events(flow, task, RUNS),
+        size(&service, known),
+        sample(&service, known),
+    );
+    let (versions, events) = (versions?, events?);
     let body = html! {
         h1 { (name(&known.dataset)) @if known.version.is_none() { span.dim { "view" } } }
         (facts(known, flow, size, now))
@@ -52,10 +64,53 @@ pub(super) async fn page(State(service): Shared, visitor: Visitor, Path(wanted):
                 section { h2 { "Made of" } (inputs(known)) }
             }
         }
+        section { h2 { "Some rows" } (rows_of(known, rows)) }
         section { h2 { "Checks over time" } (checks(&events)) }
         section { h2 { "Versions" } (table(&versions, now)) }
     };
     Ok(frame.around(Some(&visitor), body))
+}
+
+async fn size(service: &Service, known: &Dataset) -> Option<(u64, u64)> {
+    known.version?;
+    timeout(PATIENCE, service.compile.size(&known.dataset)).await.ok().flatten()
+}
+
+/// Some rows, or why there are none to show.
+async fn sample(service: &Service, known: &Dataset) -> Result<Vec<Sample>, String> {
+    if known.version.is_none() {
+        return Err("a view is computed when it is read".to_owned());
+    }
+    let read = timeout(ROWS_PATIENCE, service.compile.sample(&known.dataset, ROWS)).await;
+    read.unwrap_or_else(|_| Err("the lake has not answered in time".to_owned()))
+        .map_err(|why| format!("they cannot be shown now: {why}"))
+}
+
+fn rows_of(known: &Dataset, rows: Result<Vec<Sample>, String>) -> Markup {
+    let by_hand = format!("flowctl query 'select * from {} limit {ROWS}'", known.dataset);
+    let more = known.columns.len().saturating_sub(COLUMNS);
+    html! {
+        @match rows {
+            Err(why) => p.dim { (name(&why)) ". " code { (name(&by_hand)) } " reads them." },
+            Ok(rows) if rows.is_empty() => p.dim { "It has none." },
+            Ok(rows) => {
+                div.wide tabindex="0" role="region" aria-label="Some rows" { table.small {
+                    thead { tr { @for column in known.columns.iter().take(COLUMNS) { th scope="col" { (name(&column.name)) } } } }
+                    tbody { @for row in &rows {
+                        tr { @for column in known.columns.iter().take(COLUMNS) { td { (cell(row.get(&column.name))) } } }
+                    } }
+                } }
+                @if more > 0 { p.dim { "And " (human::plural(more as u64, "more column")) "." } }
+            }
+        }
+    }
+}
+
+fn cell(it: Option<&Value>) -> Markup {
+    match it {
+        None | Some(Value::Null) => html! { span.dim { "null" } },
+        Some(it) => name(&cut(&value(it), CHARACTERS)),
+    }
 }
 
 fn facts(known: &Dataset, flow: &str, size: Option<(u64, u64)>, now: Time) -> Markup {
