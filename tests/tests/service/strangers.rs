@@ -144,3 +144,53 @@ fn a_page_of_another_site_changes_nothing() {
     }
     assert_eq!(world.json(&["runs"]).as_array().unwrap().len(), 3);
 }
+
+#[test]
+fn too_many_followers_are_told_to_come_back() {
+    let world = World::sqlite();
+    world.flow("f", GATED);
+    let server = world.serve(&[]);
+    let run = world.submit(&server, r#"{"flow": "f"}"#);
+    world.wait_for("begun");
+    let live = format!("/v1/runs/{run}/live");
+    let open: Vec<TcpStream> = (0..200)
+        .map(|_| {
+            let mut stream = TcpStream::connect(&server.address).unwrap();
+            write!(stream, "GET {live} HTTP/1.1\r\nHost: {}\r\n\r\n", server.address).unwrap();
+            let mut answer = [0; 12];
+            stream.read_exact(&mut answer).unwrap();
+            assert_eq!(&answer, b"HTTP/1.1 200");
+            stream
+        })
+        .collect();
+    for path in [&live, &format!("/runs/{run}/live")] {
+        let (status, said) = server.called(&server.address, "", "GET", path);
+        assert!(status == 503 && said.to_ascii_lowercase().contains("retry-after: 5"), "{said}");
+        assert!(said.contains("200 streams of events are open"), "{said}");
+    }
+    assert_eq!(server.get("/v1/runs").0, 200, "others are served");
+    drop(open);
+    fs::write(world.path("go"), "").unwrap();
+    assert_eq!(world.ended(&run, MINUTE)["state"], "succeeded");
+    until("room for another", MINUTE, || server.called(&server.address, "", "GET", &live).0 == 200);
+}
+
+#[test]
+fn connections_are_bounded_by_the_files_that_may_be_open() {
+    let world = World::sqlite();
+    let server = world.serve_with_files(128);
+    let mut idle: Vec<TcpStream> = (0..64).map(|_| TcpStream::connect(&server.address).unwrap()).collect();
+    let refused = || {
+        let answer = server.exchange(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n", b"");
+        answer.starts_with("HTTP/1.1 503") && answer.contains("Retry-After: 5") && answer.contains("ulimit -n")
+    };
+    until("no room", MINUTE, refused);
+    assert!(server.says("64 connections are open, as many as may be"));
+    // Floods do not bring it down.
+    let flood: Vec<_> = (0..300).map_while(|_| TcpStream::connect(&server.address).ok()).collect();
+    assert!(refused() || flood.len() > 64, "whoever is not told is hung up on");
+    drop(flood);
+    idle.clear();
+    until("room again", MINUTE, || server.exchange(b"GET /health HTTP/1.0\r\n\r\n", b"").contains(" 200 "));
+    assert!(!server.says("failed to take a connection"), "it never ran out of files");
+}

@@ -81,13 +81,22 @@ impl World {
     }
 
     pub fn serve(&self, args: &[&str]) -> Process {
-        let mut child = self
-            .command(&["serve", "flows"])
-            .args(if args.contains(&"--listen") { &[][..] } else { &["--listen", "127.0.0.1:0"] })
-            .args(args)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = self.command(&["serve", "flows"]);
+        command.args(if args.contains(&"--listen") { &[][..] } else { &["--listen", "127.0.0.1:0"] }).args(args);
+        self.served(command)
+    }
+
+    /// A server that may open so many files.
+    pub fn serve_with_files(&self, files: u32) -> Process {
+        let ours = self.command(&["serve", "flows", "--listen", "127.0.0.1:0"]);
+        let mut limited = tests::clean("sh", self.folder.path());
+        limited.current_dir(self.folder.path()).args(["-c", &format!("ulimit -n {files}; exec \"$0\" \"$@\"")]);
+        limited.arg(ours.get_program()).args(ours.get_args());
+        self.served(limited)
+    }
+
+    fn served(&self, mut command: Command) -> Process {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
         let address = lines.find_map(|line| Some(line.strip_prefix("listening on ")?.split_once("://")?.1.to_owned()));
         let address = address.expect("it listens");

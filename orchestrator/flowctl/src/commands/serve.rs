@@ -20,6 +20,8 @@ use crate::pruning::Pruning;
 use crate::slots::{Plant, Workshop};
 use crate::{interrupt, local, print};
 
+/// How many connections there may be at a time, whatever the system allows.
+const CONNECTIONS_MAX: usize = 4_096;
 /// How long a store may be away when the service starts.
 const STORE_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -29,6 +31,9 @@ const STORE_PATIENCE: Duration = Duration::from_secs(30);
 /// version in force. Takes over what another server left behind. What is older than `keep` says is removed now and
 /// then, see `flowctl prune --help`. The first Ctrl-C or SIGTERM starts nothing new and
 /// waits for what is running, the second ends the process at once; either way nothing is lost.
+///
+/// It has at most half as many connections at a time as files that it may open (`ulimit -n`), and 4,096, of which 200 may
+/// follow runs; more are answered 503 and told to try again.
 ///
 /// Once a token was made (`flowctl token create`), every request but `GET /health` must show one. Beyond this machine it
 /// listens only with tokens and TLS.
@@ -93,7 +98,8 @@ async fn serve(args: &Args, cx: &Context, cores: Handle) -> Result<(), Error> {
         // Workers elsewhere finish, too.
         let _ = timeout_at(over, idle.idle()).await;
     };
-    let setup = Setup { store, hall, compile, retention, name, listener: listener.0, tls };
+    let (listener, connections_max) = (listener.0, connections_max());
+    let setup = Setup { store, hall, compile, retention, name, listener, tls, connections_max };
     Ok(service::serve(setup, stop, drained).await?)
 }
 
@@ -109,6 +115,13 @@ async fn open(cx: &Context) -> Result<Store, Error> {
             opened => return opened,
         }
     }
+}
+
+/// As many connections as leave files to be opened for everything else.
+fn connections_max() -> usize {
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let half = files.and_then(|files| usize::try_from(files / 2).ok());
+    half.unwrap_or(CONNECTIONS_MAX).min(CONNECTIONS_MAX)
 }
 
 fn certificate(args: &Args) -> Result<Option<Arc<Tls>>, Error> {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::{FromRequestParts, State};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -19,7 +20,6 @@ use futures::stream;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::Shared;
@@ -29,7 +29,7 @@ use super::problem::Problem;
 use super::request::{Name, Params};
 use crate::gate::Pass;
 use crate::look;
-use crate::service::Service;
+use crate::service::{FOLLOWERS_MAX, Following, Service};
 
 /// How many events, or lines, are read at once.
 const BATCH: u64 = 500;
@@ -98,7 +98,7 @@ pub(super) struct Follower {
     run_id: String,
     at: Position,
     logs: bool,
-    told: watch::Receiver<()>,
+    following: Following,
     ready: VecDeque<Event>,
     over: bool,
 }
@@ -121,9 +121,15 @@ pub(super) async fn follow(
     if head.state.is_terminal() && at.seq >= head.seq {
         return Ok(Live::Over);
     }
-    let told = service.followers.follow(&run_id);
+    let following = service.followers.follow(&run_id).ok_or_else(crowded)?;
     let (logs, ready, over) = (from.logs, VecDeque::new(), false);
-    Ok(Live::Stream(Box::new(Follower { service, pass, run_id, at, logs, told, ready, over })))
+    Ok(Live::Stream(Box::new(Follower { service, pass, run_id, at, logs, following, ready, over })))
+}
+
+fn crowded() -> Problem {
+    let detail = format!("{FOLLOWERS_MAX} streams of events are open, as many as this server takes");
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+        .hint(Some("close some, or ask for the run itself now and then".to_owned()))
 }
 
 impl Follower {
@@ -143,7 +149,7 @@ impl Follower {
                 Ok(()) if !self.ready.is_empty() => {}
                 Ok(()) => {
                     // Told or not, the store is looked at.
-                    let _ = timeout(LOOK, self.told.changed()).await;
+                    let _ = timeout(LOOK, self.following.told()).await;
                     sleep(GATHER).await;
                 }
                 Err(error) => {

@@ -38,7 +38,9 @@ use crate::ui::Connections;
 use crate::{Clock, Error, Hall, api, doors};
 pub(crate) use flows::Flow;
 use flows::Flows;
+pub(crate) use followers::FOLLOWERS_MAX;
 use followers::Followers;
+pub(crate) use followers::Following;
 use parts::Parts;
 pub(crate) use schedules::Trouble;
 
@@ -133,6 +135,8 @@ pub struct Setup {
     pub listener: TcpListener,
     /// What makes its connections safe.
     pub tls: Option<Arc<Tls>>,
+    /// How many connections it may have at a time.
+    pub connections_max: usize,
 }
 
 /// What its parts share.
@@ -157,12 +161,13 @@ pub(crate) struct Service<S = Store> {
 /// # Errors
 /// Another service has an SQLite store for itself, the store cannot be reached at first, or a part of the service died.
 pub async fn serve(setup: Setup, stop: watch::Receiver<bool>, drained: impl Future<Output = ()>) -> Result<(), Error> {
-    let Setup { store, hall, compile, retention, name, listener, tls } = setup;
+    let Setup { store, hall, compile, retention, name, listener, tls, connections_max } = setup;
     let service = Arc::new(Service::new(store, hall, compile, name, Clock::system()));
     enter(&*service.store, &service.name).await?;
     service.gate.look(&service.store).await?;
     tracing::info!("{} serves {}", service.name, service.store.place());
-    let (listening, tidying) = (service.clone().listen(listener, tls), service.clone().keep_retention(retention));
+    let listening = service.clone().listen(listener, tls, connections_max);
+    let tidying = service.clone().keep_retention(retention);
     let beside = async { _ = tokio::join!(listening, tidying) };
     service.live(beside, stop, drained).await
 }
@@ -294,7 +299,7 @@ impl<S: Ledger> Service<S> {
 }
 
 impl Service {
-    async fn listen(self: Arc<Self>, listener: TcpListener, tls: Option<Arc<Tls>>) {
+    async fn listen(self: Arc<Self>, listener: TcpListener, tls: Option<Arc<Tls>>, connections_max: usize) {
         let freshness = async {
             match &tls {
                 Some(tls) => tls.keep_fresh().await,
@@ -305,7 +310,7 @@ impl Service {
         let listening = listener.local_addr().map_or(Ipv4Addr::LOCALHOST.into(), |address| address.ip());
         let by = if tls.is_some() { Connections::Safe } else { Connections::Plain };
         tokio::join!(
-            doors::serve(listener, tls.clone(), api::router(self.clone(), by, listening)),
+            doors::serve(listener, tls.clone(), api::router(self.clone(), by, listening), connections_max),
             freshness,
             self.remotes.keep_watch(),
             self.gate.keep_looking(&self.store),
