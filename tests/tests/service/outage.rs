@@ -1,12 +1,14 @@
-//! What a service says while its database is away, and afterwards.
+//! What a service does while its database is away or damaged, and afterwards.
 
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tests::postgres::Cluster;
+use tests::succeed;
 
-use crate::MINUTE;
 use crate::world::{World, until};
+use crate::{GATED, MINUTE};
 
 #[test]
 fn pages_and_api_say_that_the_store_is_away_and_recover_by_themselves() {
@@ -51,5 +53,35 @@ fn pages_and_api_say_that_the_store_is_away_and_recover_by_themselves() {
     until("all of it again", Duration::from_secs(20), || all().iter().all(|(_, status, _)| *status == 200));
     let next = world.submit(&server, r#"{"flow": "f"}"#);
     assert_eq!(world.ended(&next, MINUTE)["state"], "succeeded");
+    world.is_sound();
+}
+
+/// Does something to the store's file, with a reader that is not ours. Answers what is printed.
+fn tamper(world: &World, sql: &str) -> String {
+    let mut python = Command::new("python3");
+    let script = "import sqlite3, sys\ndb = sqlite3.connect(sys.argv[1], timeout=30)\nprint(db.execute(sys.argv[2]).fetchall())\ndb.commit()";
+    python.args(["-c", script]).arg(world.path(".flowctl/state.db")).arg(sql);
+    succeed(python).trim().to_owned()
+}
+
+#[test]
+fn a_run_that_cannot_be_read_is_nobodys_until_it_can() {
+    let world = World::sqlite();
+    world.flow("f", GATED);
+    let server = world.serve(&[]);
+    let run = world.submit(&server, r#"{"flow": "f"}"#);
+    world.wait_for("begun");
+    drop(server);
+    std::fs::write(world.path("go"), "").unwrap();
+    tamper(&world, "update events set event = '?' || event where seq = 1");
+    let server = world.serve(&[]);
+    until("the complaint", MINUTE, || server.says(&format!("run {run} is left alone for 30 s")));
+    let leases = || tamper(&world, "select count(*) from leases");
+    until("its lease is given back", Duration::from_secs(1), || leases() == "[(0,)]");
+    let other = world.submit(&server, r#"{"flow": "f"}"#);
+    assert_eq!(world.ended(&other, MINUTE)["state"], "succeeded", "others are driven");
+    assert_eq!(leases(), "[(0,)]", "it is not tried again all the time");
+    tamper(&world, "update events set event = substr(event, 2) where seq = 1 and event like '?%'");
+    assert_eq!(world.ended(&run, MINUTE)["state"], "succeeded");
     world.is_sound();
 }

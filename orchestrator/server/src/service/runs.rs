@@ -7,9 +7,10 @@ use std::time::Duration;
 use flow::Time;
 use flow::plan::Plan;
 use flow::run::{Event, Record, Run};
-use store::{Created, Origin};
+use store::{Created, Kind, Origin};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::flows::Flow;
 use super::{LEASE_MS, Order, Service, Trouble};
@@ -19,6 +20,9 @@ use crate::journal::Ledger;
 
 /// How often a service looks for runs that nobody drives.
 const LOOK: Duration = Duration::from_millis(250);
+
+/// For how long it leaves a run alone that cannot be read.
+const TROUBLE: Duration = Duration::from_secs(30);
 
 /// How many runs it takes at a time.
 const TAKE_MAX: u64 = 100;
@@ -70,7 +74,7 @@ impl<S: Ledger> Service<S> {
         // Nothing can have come before them.
         records.iter().for_each(|record| _ = run.apply(record));
         let made = match self.store.create(new, &run, records).await {
-            Err(error) if error.kind == store::Kind::Unknown && planted!(AcceptsUnknown) => Created::New(vec![]),
+            Err(error) if error.kind == Kind::Unknown && planted!(AcceptsUnknown) => Created::New(vec![]),
             made => made?,
         };
         self.new_runs.notify_one();
@@ -84,11 +88,13 @@ impl<S: Ledger> Service<S> {
     pub(super) async fn keep_driving(self: Arc<Self>) {
         let mut drives = JoinSet::new();
         let mut driven: HashMap<tokio::task::Id, String> = HashMap::new();
+        let mut troubled: HashMap<String, Instant> = HashMap::new();
         loop {
+            troubled.retain(|_, until| *until > Instant::now());
             match self.store.takeable(TAKE_MAX).await {
                 Ok(open) => {
                     for head in open {
-                        if !driven.values().any(|run_id| *run_id == head.run_id) {
+                        if !troubled.contains_key(&head.run_id) && !driven.values().any(|it| *it == head.run_id) {
                             let task = drives.spawn(self.clone().drive(head.run_id.clone()));
                             driven.insert(task.id(), head.run_id);
                         }
@@ -102,16 +108,19 @@ impl<S: Ledger> Service<S> {
             }
             let _ = tokio::time::timeout(LOOK, self.new_runs.notified()).await;
             while let Some(done) = drives.try_join_next_with_id() {
-                let id = done.as_ref().map_or_else(tokio::task::JoinError::id, |(id, ())| *id);
+                let id = done.as_ref().map_or_else(tokio::task::JoinError::id, |(id, _)| *id);
                 let run_id = driven.remove(&id).unwrap_or_default();
-                if let Err(error) = done {
-                    tracing::error!("the driver of run {run_id} ended badly: {error}");
+                match done {
+                    Ok((_, true)) => {}
+                    Ok((_, false)) => drop(troubled.insert(run_id, Instant::now() + TROUBLE)),
+                    Err(error) => tracing::error!("the driver of run {run_id} ended badly: {error}"),
                 }
             }
         }
     }
 
-    async fn drive(self: Arc<Self>, run_id: String) {
+    /// False: it cannot be read, and nothing is gained by trying again soon.
+    async fn drive(self: Arc<Self>, run_id: String) -> bool {
         match self.try_drive(&run_id).await {
             Ok(Some(run)) => {
                 let state = format!("{:?}", run.state()).to_lowercase();
@@ -119,9 +128,14 @@ impl<S: Ledger> Service<S> {
                 tracing::info!("flow `{}`: run {run_id} {state}{error}", run.plan().flow);
             }
             Ok(None) => {}
+            Err(Error::Store(error)) if matches!(error.kind, Kind::Corrupt | Kind::Internal) => {
+                tracing::error!("failed to {error}; run {run_id} is left alone for {} s", TROUBLE.as_secs());
+                return false;
+            }
             // Whoever sees the lease expire goes on with the run.
             Err(error) => tracing::warn!("failed to {error}"),
         }
+        true
     }
 
     /// `None` if somebody else was faster.
@@ -129,19 +143,15 @@ impl<S: Ledger> Service<S> {
         if !self.store.acquire(run_id, &self.name, LEASE_MS).await? {
             return Ok(None);
         }
-        let loaded = self.store.load(run_id).await?;
-        if loaded.head.state.is_terminal() {
-            self.store.release(run_id, &self.name).await?;
-            return Ok(None);
-        }
-        let durations_ms = self.store.durations(&loaded.head.flow).await?;
-        let run = Run::replay(loaded.plan.into(), run_id, &loaded.records);
-        let (pins, force, seq) = (Arc::new(loaded.pins), loaded.head.force, loaded.head.seq);
-        if run.running().len() > 0 {
-            // They are lost to the run, whatever they still do.
-            self.compile.end_leftovers(run_id).await;
-        }
-        let open = OpenRun { run, pins, force, seq, records: loaded.records, durations_ms };
+        let open = match self.open(run_id).await {
+            Ok(Some(open)) => open,
+            none => {
+                // Nobody drives it: whoever can should not have to wait for the end of the lease.
+                let released = self.store.release(run_id, &self.name).await;
+                none?;
+                return Ok(released.map(|()| None)?);
+            }
+        };
         let (_nobody, cancel) = watch::channel(None);
         let mut observer = |run: &Run, _: &[Record]| self.followers.tell(run.id());
         let seat = Seat {
@@ -157,6 +167,22 @@ impl<S: Ledger> Service<S> {
             Err(Error::LeaseLost { .. }) => Ok(None),
             driven => driven.map(Some),
         }
+    }
+
+    /// The run as its journal tells. `None` if it is over.
+    async fn open(&self, run_id: &str) -> Result<Option<OpenRun>, Error> {
+        let loaded = self.store.load(run_id).await?;
+        if loaded.head.state.is_terminal() {
+            return Ok(None);
+        }
+        let durations_ms = self.store.durations(&loaded.head.flow).await?;
+        let run = Run::replay(loaded.plan.into(), run_id, &loaded.records);
+        let (pins, force, seq) = (Arc::new(loaded.pins), loaded.head.force, loaded.head.seq);
+        if run.running().len() > 0 {
+            // They are lost to the run, whatever they still do.
+            self.compile.end_leftovers(run_id).await;
+        }
+        Ok(Some(OpenRun { run, pins, force, seq, records: loaded.records, durations_ms }))
     }
 }
 
