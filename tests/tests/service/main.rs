@@ -9,6 +9,7 @@ mod operations;
 mod outage;
 mod pages;
 mod reasons;
+mod remote;
 mod secure;
 mod strangers;
 mod world;
