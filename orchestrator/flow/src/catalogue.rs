@@ -1,6 +1,7 @@
 //! The datasets that have been published, how they are named, and how their columns hang together.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use crate::Time;
 use crate::lineage::{Column, Input};
@@ -20,14 +21,17 @@ pub struct Dataset {
     /// When the version was recorded.
     pub at: Time,
     /// Its columns with their types and their lineage, as the plan of that run has them.
-    pub columns: Vec<Column>,
+    pub columns: Arc<[Column]>,
 }
 
 /// Every dataset at its newest version, by name.
+#[derive(Default)]
 pub struct Catalogue {
     pub datasets: BTreeMap<String, Dataset>,
     /// What is read and made by no run here, sources above all, with the columns that are read.
     read: BTreeMap<String, BTreeSet<String>>,
+    /// Which datasets read each, by names.
+    readers: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// What a name that somebody gave means.
@@ -42,12 +46,25 @@ impl Catalogue {
     pub fn new(datasets: Vec<Dataset>) -> Self {
         let datasets: BTreeMap<String, Dataset> = datasets.into_iter().map(|it| (it.dataset.clone(), it)).collect();
         let mut read: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        for input in datasets.values().flat_map(|it| &it.columns).flat_map(|column| &column.inputs) {
-            if !datasets.contains_key(&input.dataset) {
-                read.entry(input.dataset.clone()).or_default().insert(input.column.clone());
+        let mut readers: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for reader in datasets.values() {
+            let mut inputs: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+            for input in reader.columns.iter().flat_map(|column| &column.inputs) {
+                inputs.entry(&input.dataset).or_default().insert(&input.column);
+            }
+            for (dataset, columns) in inputs {
+                readers.entry(dataset.to_owned()).or_default().insert(reader.dataset.clone());
+                if !datasets.contains_key(dataset) {
+                    read.entry(dataset.to_owned()).or_default().extend(columns.into_iter().map(str::to_owned));
+                }
             }
         }
-        Catalogue { datasets, read }
+        Catalogue { datasets, read, readers }
+    }
+
+    /// The datasets that read a dataset or a source, itself among them if it does.
+    pub fn readers(&self, dataset: &str) -> impl Iterator<Item = &Dataset> {
+        self.readers.get(dataset).into_iter().flatten().filter_map(|name| self.datasets.get(name))
     }
 
     /// What `text` means: a dataset before a column of one.
@@ -103,37 +120,29 @@ impl Catalogue {
 
     /// The newest run of those that read what no run here makes.
     pub fn reader(&self, source: &str) -> Option<&str> {
-        let reads =
-            |it: &&Dataset| it.columns.iter().flat_map(|column| &column.inputs).any(|input| input.dataset == source);
-        self.datasets.values().filter(reads).max_by_key(|it| it.at).map(|it| it.run_id.as_str())
+        self.readers(source).max_by_key(|it| it.at).map(|it| it.run_id.as_str())
     }
 
     /// Every hop from the places to what they come from, near ones first.
     pub fn up(&self, from: Vec<Place>) -> Vec<Edge> {
-        let makers: BTreeMap<Place, &Column> = self.all_columns().collect();
         walk(from, |place| {
-            let inputs = makers.get(place).map_or(&[][..], |column| &column.inputs);
+            let columns = self.datasets.get(&place.dataset).map_or(&[][..], |it| &it.columns);
+            let maker = columns.iter().find(|column| column.name == place.column);
+            let inputs = maker.map_or(&[][..], |column| &column.inputs);
             inputs.iter().map(|input| (source_of(input), edge(input, place.clone()))).collect()
         })
     }
 
     /// Every hop from the places to what is made of them, near ones first.
     pub fn down(&self, from: Vec<Place>) -> Vec<Edge> {
-        let mut readers: BTreeMap<Place, Vec<(Place, &Input)>> = BTreeMap::new();
-        for (place, column) in self.all_columns() {
-            for input in &column.inputs {
-                readers.entry(source_of(input)).or_default().push((place.clone(), input));
-            }
-        }
         walk(from, |place| {
-            let read = readers.get(place).map_or(&[][..], Vec::as_slice);
-            read.iter().map(|(to, input)| (to.clone(), edge(input, to.clone()))).collect()
-        })
-    }
-
-    fn all_columns(&self) -> impl Iterator<Item = (Place, &Column)> {
-        self.datasets.values().flat_map(|it| {
-            it.columns.iter().map(|column| (Place { dataset: it.dataset.clone(), column: column.name.clone() }, column))
+            let reads = |input: &&Input| input.column == place.column && input.dataset == place.dataset;
+            let columns = self.readers(&place.dataset).flat_map(|it| it.columns.iter().map(move |column| (it, column)));
+            let read = columns.flat_map(|(it, column)| {
+                let to = Place { dataset: it.dataset.clone(), column: column.name.clone() };
+                column.inputs.iter().filter(reads).map(move |input| (to.clone(), edge(input, to.clone())))
+            });
+            read.collect()
         })
     }
 }

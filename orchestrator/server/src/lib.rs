@@ -32,6 +32,7 @@ pub mod look;
 mod remotes;
 pub mod retention;
 pub mod service;
+mod shelf;
 #[cfg(test)]
 mod sim;
 mod site;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use flow::Time;
 use flow::catalogue::Dataset;
+use flow::lineage::Column;
 use flow::run::{Event, Record};
 
 use crate::Store;
@@ -21,6 +22,15 @@ pub struct Version {
     pub at: Time,
 }
 
+/// The newest version of a dataset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Newest {
+    /// None for a view.
+    pub version: Option<u64>,
+    pub run_id: String,
+    pub at: Time,
+}
+
 impl Store {
     /// Every dataset that a run has published and recorded here, by name.
     pub async fn datasets(&self) -> Result<Vec<Dataset>, Error> {
@@ -29,6 +39,21 @@ impl Store {
         // Here and not in SQL, because databases sort texts by their own customs.
         datasets.sort_by(|a, b| a.dataset.cmp(&b.dataset));
         Ok(datasets)
+    }
+
+    /// Which run made the newest version of each dataset, by name: what tells whether [`Store::datasets`] has changed.
+    pub async fn newest(&self) -> Result<BTreeMap<String, Newest>, Error> {
+        let rows = self.db.read(include_str!("../sql/datasets_newest.sql"), &[]).await?;
+        let newest = |mut row: Row<'_>| {
+            Ok((row.text()?, Newest { version: row.number_or_null()?, run_id: row.text()?, at: row.number()? }))
+        };
+        rows.into_iter().map(newest).collect()
+    }
+
+    /// A dataset at its newest version.
+    pub async fn dataset(&self, name: &str) -> Result<Option<Dataset>, Error> {
+        let rows = self.db.read(include_str!("../sql/dataset.sql"), &[name.into()]).await?;
+        rows.into_iter().next().map(dataset).transpose()
     }
 
     /// The versions of a dataset, oldest first.
@@ -52,7 +77,7 @@ fn dataset(mut row: Row<'_>) -> Result<Dataset, Error> {
         run_id: row.text()?,
         location: row.text_or_null()?,
         at: row.number()?,
-        columns: row.json_or_default()?,
+        columns: row.json_or_default::<Vec<Column>>()?.into(),
     })
 }
 

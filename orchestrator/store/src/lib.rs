@@ -25,7 +25,7 @@ mod runs;
 mod service;
 
 pub use access::{Scope, Token, Tokens};
-pub use datasets::Version;
+pub use datasets::{Newest, Version};
 pub use error::{Error, Kind};
 pub use fsck::Finding;
 pub use limits::{Hold, Sizes};

@@ -117,7 +117,7 @@ pub fn lineage(catalogue: &Catalogue, named: &Named, source: Vec<plan::Column>, 
     let known = catalogue.datasets.get(&named.dataset);
     let of_source = |column: plan::Column| Column { name: column.name, kind: column.kind, inputs: vec![] };
     let mut columns = match known {
-        Some(known) => known.columns.clone(),
+        Some(known) => known.columns.to_vec(),
         None => source.into_iter().map(of_source).collect(),
     };
     columns.retain(|column| named.column.as_ref().is_none_or(|name| *name == column.name));

@@ -21,6 +21,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use flow::Time;
 use flow::api::Once;
+use flow::catalogue::Catalogue;
 use flow::plan::Plan;
 use flow::schedule::Schedule;
 use flow::wire::Pins;
@@ -33,6 +34,7 @@ use crate::gate::Gate;
 use crate::journal::Ledger;
 use crate::remotes::Remotes;
 use crate::retention::Retention;
+use crate::shelf::Shelf;
 use crate::tls::Tls;
 use crate::ui::Connections;
 use crate::{Clock, Error, Hall, api, doors};
@@ -145,6 +147,7 @@ pub(crate) struct Service<S = Store> {
     pub(crate) hall: Hall,
     pub(crate) remotes: Remotes,
     pub(crate) gate: Gate,
+    shelf: Shelf,
     pub(crate) compile: Arc<dyn Compile>,
     pub(crate) name: String,
     pub(crate) clock: Clock,
@@ -216,6 +219,7 @@ impl<S: Ledger> Service<S> {
             remotes: Remotes::new(hall.clone()),
             hall,
             gate: Gate::default(),
+            shelf: Shelf::default(),
             compile,
             name,
             clock,
@@ -299,6 +303,11 @@ impl<S: Ledger> Service<S> {
 }
 
 impl Service {
+    /// Every dataset, and how they hang together.
+    pub(crate) async fn catalogue(&self) -> Result<Arc<Catalogue>, store::Error> {
+        self.shelf.catalogue(&self.store).await
+    }
+
     async fn listen(self: Arc<Self>, listener: TcpListener, tls: Option<Arc<Tls>>, connections_max: usize) {
         let freshness = async {
             match &tls {

@@ -38,7 +38,7 @@ type Sample = Map<String, Value>;
 
 pub(super) async fn page(State(service): Shared, visitor: Visitor, Path(wanted): Path<String>) -> Page {
     let now = service.clock.now();
-    let catalogue = Catalogue::new(service.store.datasets().await?);
+    let catalogue = service.catalogue().await?;
     let named = catalogue.resolve(&wanted).map_err(look::Error::from)?;
     let title = named.dataset.clone();
     let path = vec![("Datasets".to_owned(), "/datasets".to_owned())];
@@ -132,7 +132,7 @@ fn columns(known: &Dataset) -> Markup {
     html! {
         div.wide tabindex="0" role="region" aria-label="Columns" { table {
             thead { tr { th scope="col" { "Column" } th scope="col" { "Type" } th scope="col" { "Comes from" } } }
-            tbody { @for column in &known.columns {
+            tbody { @for column in known.columns.iter() {
                 @let from: BTreeSet<(&str, &str)> = column.inputs.iter()
                     .filter(|input| input.kind == flow::lineage::Kind::Direct)
                     .map(|input| (input.dataset.as_str(), input.column.as_str())).collect();
@@ -151,10 +151,8 @@ fn columns(known: &Dataset) -> Markup {
 }
 
 fn readers(catalogue: &Catalogue, dataset: &str) -> Markup {
-    let reads =
-        |it: &&Dataset| it.columns.iter().flat_map(|column| &column.inputs).any(|input| input.dataset == dataset);
-    let all: Vec<&Dataset> = catalogue.datasets.values().filter(|it| it.dataset != dataset).filter(reads).collect();
-    listed(all.iter().map(|it| it.dataset.as_str()).collect(), "Nobody, as far as runs have told.")
+    let others = catalogue.readers(dataset).map(|it| it.dataset.as_str()).filter(|it| *it != dataset);
+    listed(others.collect(), "Nobody, as far as runs have told.")
 }
 
 fn inputs(known: &Dataset) -> Markup {

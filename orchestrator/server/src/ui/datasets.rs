@@ -25,13 +25,13 @@ pub(super) struct Wanted {
 
 pub(super) async fn page(State(service): Shared, visitor: Visitor, Query(wanted): Query<Wanted>) -> Page {
     let now = service.clock.now();
-    let mut all = service.store.datasets().await?;
+    let catalogue = service.catalogue().await?;
     let search = wanted.search.to_lowercase();
     let has = |it: &Dataset| {
         it.dataset.to_lowercase().contains(&search)
             || it.columns.iter().any(|column| column.name.to_lowercase().contains(&search))
     };
-    all.retain(has);
+    let all: Vec<&Dataset> = catalogue.datasets.values().filter(|it| has(it)).collect();
     let here = |from: usize| address::with("/datasets", &[("search", &wanted.search), ("from", &from.to_string())]);
     let body = html! {
         h1 { "Datasets" span.dim { (all.len()) } }
@@ -41,7 +41,7 @@ pub(super) async fn page(State(service): Shared, visitor: Visitor, Query(wanted)
         }
         section {
             @if all.is_empty() { p.dim { "No datasets. Runs publish them." } } @else {
-                (table(all.iter().skip(wanted.from).take(PAGE), now))
+                (table(all.iter().copied().skip(wanted.from).take(PAGE), now))
             }
         }
         nav.actions aria-label="Pages" {

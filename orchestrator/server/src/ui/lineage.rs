@@ -50,7 +50,7 @@ pub(super) async fn page(
     Query(Wanted { column }): Query<Wanted>,
 ) -> Page {
     let ways = Ways { up: true, down: true };
-    let catalogue = Catalogue::new(service.store.datasets().await?);
+    let catalogue = service.catalogue().await?;
     let named = Named { column: None, ..catalogue.resolve(&dataset).map_err(look::Error::from)? };
     let source = look::source(&service.store, &catalogue, &named).await?;
     let whole = view::lineage(&catalogue, &named, source, ways);

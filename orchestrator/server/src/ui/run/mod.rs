@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Redirect, Response};
-use flow::catalogue::Catalogue;
 use flow::run::{Outlook, Record, Run, RunState};
 use flow::wire::Pins;
 use flow::{Time, view};
@@ -80,7 +79,7 @@ pub(super) async fn page(
     let outlook = look::outlook(&service.store, Some(&service.hall), &seen.run, now).await?;
     let paused = look::paused(&service.store, &seen.head.flow).await?;
     let failed = seen.run.state() == RunState::Failed;
-    let catalogue = if failed { Some(Catalogue::new(service.store.datasets().await?)) } else { None };
+    let catalogue = if failed { Some(service.catalogue().await?) } else { None };
     let after = service.store.retries(&seen.head).await?;
     let title = format!("{} run {}", seen.head.flow, short(&run_id));
     let mut path = seen.path();

@@ -1,6 +1,6 @@
 //! What went wrong in a run, and what that leaves as it was.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 use flow::catalogue::Catalogue;
 use flow::human;
@@ -120,17 +120,11 @@ fn affected(run: &Run, catalogue: &Catalogue) -> Markup {
 
 /// Datasets of other flows that are made of `from`, near or far, each with what it reads.
 fn readers<'c>(catalogue: &'c Catalogue, from: &[&'c str], flow: &str) -> Vec<(&'c str, &'c str)> {
-    let mut by: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for (reader, known) in &catalogue.datasets {
-        for input in known.columns.iter().flat_map(|column| &column.inputs).filter(|it| it.dataset != *reader) {
-            by.entry(input.dataset.as_str()).or_default().insert(reader.as_str());
-        }
-    }
     let (mut seen, mut queue): (BTreeSet<&str>, VecDeque<&str>) =
         (from.iter().copied().collect(), from.iter().copied().collect());
     let mut found = vec![];
     while let Some(dataset) = queue.pop_front() {
-        for reader in by.get(dataset).into_iter().flatten().copied() {
+        for reader in catalogue.readers(dataset).map(|it| it.dataset.as_str()) {
             if seen.insert(reader) {
                 queue.push_back(reader);
                 if reader.split_once('.').is_none_or(|(of, _)| of != flow) {

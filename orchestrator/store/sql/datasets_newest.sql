@@ -1,0 +1,1 @@
+select dataset, version, run_id, at from datasets
