@@ -31,7 +31,7 @@ fn pages_and_api_say_that_the_store_is_away_and_recover_by_themselves() {
             (path, status, said)
         };
         thread::scope(|scope| {
-            let asked: Vec<_> = pages.iter().chain(&api).map(|path| scope.spawn(move || ask(path))).collect();
+            let asked: Vec<_> = pages.iter().chain(&api).copied().map(|path| scope.spawn(move || ask(path))).collect();
             asked.into_iter().map(|answer| answer.join().unwrap()).collect()
         })
     };
