@@ -30,12 +30,6 @@ impl Store {
         rows.into_iter().map(|mut row| row.text()).collect()
     }
 
-    /// The last runs of every flow, at most `each`, newest first. Looks at the last 20,000 runs.
-    pub async fn recent_runs(&self, each: u64) -> Result<Vec<Head>, Error> {
-        let rows = self.db.read(include_str!("../sql/runs_recent.sql"), &[each.into()]).await?;
-        rows.into_iter().map(head).collect()
-    }
-
     /// What happened lately in the last `runs` runs, newest first.
     pub async fn recent_events(&self, runs: u64, limit: u64) -> Result<Vec<Record>, Error> {
         let rows = self.db.read(include_str!("../sql/events_recent.sql"), &[runs.into(), limit.into()]).await?;

@@ -176,9 +176,14 @@ impl Store {
         limit: u64,
     ) -> Result<Vec<Head>, Error> {
         let state = state.map(word).unwrap_or_default();
-        let flow = flow.unwrap_or_default();
-        let args = [flow.into(), state.into(), limit.into(), created_at.into(), run_id.into()];
-        let rows = self.db.read(include_str!("../sql/list.sql"), &args).await?;
+        let [state, limit, at, id] = [state.into(), limit.into(), created_at.into(), run_id.into()];
+        let rows = match flow {
+            // By an index of its own, which a condition that may be empty would miss.
+            Some(flow) => {
+                self.db.read(include_str!("../sql/list_of_flow.sql"), &[state, limit, at, id, flow.into()]).await?
+            }
+            None => self.db.read(include_str!("../sql/list.sql"), &[state, limit, at, id]).await?,
+        };
         rows.into_iter().map(head).collect()
     }
 

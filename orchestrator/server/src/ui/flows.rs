@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use axum::extract::{Query, State};
 use flow::Time;
+use futures::future::try_join_all;
 use maud::{Markup, html};
 use serde::Deserialize;
 use store::{Head, Scheduled};
@@ -43,10 +44,7 @@ pub(super) async fn page(State(service): Shared, visitor: Visitor, Query(wanted)
     flows.sort_by(|a, b| a.name.cmp(&b.name));
     let count = flows.len();
     let rows: Vec<Row> = flows.iter().skip(wanted.from).take(PAGE).map(|flow| row_of(flow, &known, now)).collect();
-    let mut runs: HashMap<String, Vec<Head>> = HashMap::new();
-    for head in service.store.recent_runs(RUNS).await? {
-        runs.entry(head.flow.clone()).or_default().push(head);
-    }
+    let runs = try_join_all(rows.iter().map(|row| service.store.runs(Some(&row.flow), None, RUNS))).await?;
     let body = html! {
         h1 { "Flows" span.dim { (count) } }
         form.row method="get" action="/flows" {
@@ -54,7 +52,7 @@ pub(super) async fn page(State(service): Shared, visitor: Visitor, Query(wanted)
             button type="submit" { "Search" }
         }
         section data-part="flows" {
-            @if rows.is_empty() { p.dim { "No flows." } } @else { (table(&rows, &runs, now)) }
+            @if rows.is_empty() { p.dim { "No flows." } } @else { (table(rows.iter().zip(&runs), now)) }
         }
         nav.actions aria-label="Pages" {
             @if wanted.from > 0 { a.button href=(here(&wanted, wanted.from.saturating_sub(PAGE))) { "Before" } }
@@ -75,7 +73,7 @@ fn row_of(flow: &crate::service::Flow, known: &HashMap<String, Scheduled>, now: 
     Row { flow: flow.name.clone(), schedule: schedule.map(|it| it.describe()), next, paused }
 }
 
-fn table(rows: &[Row], runs: &HashMap<String, Vec<Head>>, now: Time) -> Markup {
+fn table<'r>(rows: impl Iterator<Item = (&'r Row, &'r Vec<Head>)>, now: Time) -> Markup {
     html! {
         div.wide tabindex="0" role="region" aria-label="Flows" { table {
             thead { tr {
@@ -83,8 +81,7 @@ fn table(rows: &[Row], runs: &HashMap<String, Vec<Head>>, now: Time) -> Markup {
                 th scope="col" { "Next" } th scope="col" { "Schedule" }
             } }
             tbody {
-                @for row in rows {
-                    @let last = runs.get(&row.flow).map_or(&[][..], Vec::as_slice);
+                @for (row, last) in rows {
                     tr {
                         th scope="row" { (flow_link(&row.flow)) }
                         td { @if let Some(head) = last.first() { a href=(address::run(&head.run_id)) { (Mark::of_run(head.state)) } " " (ago(head.created_at, now)) } }
