@@ -33,7 +33,11 @@ async fn a_published_version_knows_its_run_and_columns(world: World) {
     let newest = &datasets[0];
     assert_eq!((newest.dataset.as_str(), newest.version, newest.run_id.as_str()), ("f.a", Some(1), "r2"));
     assert_eq!(newest.location.as_deref(), Some("/lake/f.a"));
-    assert_eq!(newest.columns, plan().tasks[0].output.as_ref().unwrap().columns);
+    assert_eq!(newest.columns[..], plan().tasks[0].output.as_ref().unwrap().columns[..]);
+    assert_eq!(store.dataset("f.a").await.unwrap().as_ref(), Some(newest));
+    assert_eq!(store.dataset("f.b").await.unwrap(), None);
+    let known = store.newest().await.unwrap();
+    assert_eq!((known.len(), known["f.a"].version, known["f.a"].run_id.as_str()), (1, Some(1), "r2"));
     let versions = store.versions("f.a").await.unwrap();
     assert_eq!(versions.iter().map(|it| (it.version, it.run_id.as_str())).collect::<Vec<_>>(), [(0, "r1"), (1, "r2")]);
     let old = store.lineage("f.a", 0).await.unwrap().unwrap();
