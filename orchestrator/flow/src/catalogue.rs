@@ -123,9 +123,9 @@ impl Catalogue {
         self.readers(source).max_by_key(|it| it.at).map(|it| it.run_id.as_str())
     }
 
-    /// Every hop from the places to what they come from, near ones first.
-    pub fn up(&self, from: Vec<Place>) -> Vec<Edge> {
-        walk(from, |place| {
+    /// Every hop from the places to what they come from, near ones first, and about so many at most.
+    pub fn up(&self, from: Vec<Place>, edges_max: usize) -> Vec<Edge> {
+        walk(from, edges_max, |place| {
             let columns = self.datasets.get(&place.dataset).map_or(&[][..], |it| &it.columns);
             let maker = columns.iter().find(|column| column.name == place.column);
             let inputs = maker.map_or(&[][..], |column| &column.inputs);
@@ -133,9 +133,9 @@ impl Catalogue {
         })
     }
 
-    /// Every hop from the places to what is made of them, near ones first.
-    pub fn down(&self, from: Vec<Place>) -> Vec<Edge> {
-        walk(from, |place| {
+    /// Every hop from the places to what is made of them, near ones first, and about so many at most.
+    pub fn down(&self, from: Vec<Place>, edges_max: usize) -> Vec<Edge> {
+        walk(from, edges_max, |place| {
             let reads = |input: &&Input| input.column == place.column && input.dataset == place.dataset;
             let columns = self.readers(&place.dataset).flat_map(|it| it.columns.iter().map(move |column| (it, column)));
             let read = columns.flat_map(|(it, column)| {
@@ -156,11 +156,13 @@ fn edge(input: &Input, to: Place) -> Edge {
 }
 
 /// Breadth first; each place is looked at once.
-fn walk(from: Vec<Place>, next: impl Fn(&Place) -> Vec<(Place, Edge)>) -> Vec<Edge> {
+fn walk(from: Vec<Place>, edges_max: usize, next: impl Fn(&Place) -> Vec<(Place, Edge)>) -> Vec<Edge> {
     let mut seen: BTreeSet<Place> = from.iter().cloned().collect();
     let mut queue: VecDeque<(Place, usize)> = from.into_iter().map(|place| (place, 1)).collect();
     let mut edges = vec![];
-    while let Some((place, hops)) = queue.pop_front() {
+    while edges.len() < edges_max
+        && let Some((place, hops)) = queue.pop_front()
+    {
         for (beyond, edge) in next(&place) {
             edges.push(Edge { hops, ..edge });
             if seen.insert(beyond.clone()) {
@@ -220,10 +222,11 @@ mod tests {
     #[test]
     fn hops_are_followed_to_the_end() {
         let place = |dataset: &str, column: &str| Place { dataset: dataset.into(), column: column.into() };
-        let down = catalogue().down(vec![place("raw", "k")]);
+        let down = catalogue().down(vec![place("raw", "k")], usize::MAX);
         let reached: Vec<_> = down.iter().map(|edge| (edge.to.dataset.as_str(), edge.hops)).collect();
         assert_eq!(reached, [("a.x", 1), ("a.y", 2), ("y.k", 3)]);
-        let up = catalogue().up(vec![place("y.k", "k")]);
+        let up = catalogue().up(vec![place("y.k", "k")], usize::MAX);
         assert_eq!(up.last().unwrap().from, place("raw", "k"));
+        assert_eq!(catalogue().down(vec![place("raw", "k")], 2).len(), 2, "near ones are enough");
     }
 }

@@ -11,7 +11,7 @@ use flow::schedule::Schedule;
 use flow::spec;
 use flow::wire::Pins;
 use serde_json::{Map, Value};
-use server::service::{Compile, Loaded, Order};
+use server::service::{Compile, Loaded, Order, Trouble};
 use store::{Sizes, Store};
 use tasks::{Compiled, Options};
 use tokio::runtime::Handle;
@@ -85,8 +85,9 @@ impl Compile for Compiler {
         compiled.plan.ok_or_else(|| usage.join("; "))
     }
 
-    async fn pin(&self, plan: &Plan) -> Result<Pins, String> {
-        local::pin(&self.engine, plan, Some(&self.store)).await.map_err(Error::message)
+    async fn pin(&self, plan: &Plan) -> Result<Pins, Trouble> {
+        let known = local::pinned_before(&self.store, plan).await?;
+        local::pin_knowing(&self.engine, plan, &known).await.map_err(|error| Trouble::Flow(error.message()))
     }
 
     async fn size(&self, dataset: &str) -> Option<(u64, u64)> {

@@ -53,13 +53,23 @@ pub async fn open_to_write(cx: &Context) -> Result<Store, Error> {
     Ok(store)
 }
 
-/// Fixes what the plan reads from outside. Files that stand still since an earlier run are not read again.
+/// Fixes what the plan reads from outside.
 pub async fn pin(engine: &Engine, plan: &Plan, store: Option<&Store>) -> Result<Pins, Error> {
     let known = match store {
-        Some(store) => store.pins(&plan.flow, PINS_REMEMBERED).await?,
+        Some(store) => pinned_before(store, plan).await?,
         None => Pins::default(),
     };
-    engine.pin(plan, &known).await.map_err(|error| match error {
+    pin_knowing(engine, plan, &known).await
+}
+
+/// What the flow's last runs pinned.
+pub async fn pinned_before(store: &Store, plan: &Plan) -> Result<Pins, store::Error> {
+    store.pins(&plan.flow, PINS_REMEMBERED).await
+}
+
+/// As [`pin`]; files that stand still since they were pinned before are not read again.
+pub async fn pin_knowing(engine: &Engine, plan: &Plan, known: &Pins) -> Result<Pins, Error> {
+    engine.pin(plan, known).await.map_err(|error| match error {
         engine::Error::NotFound(message) => Error::not_found(message).hint(match plan.selection {
             Some(_) => "a `+` before a task's name selects what the task needs, too: `--select +NAME`",
             None => "run the flow that publishes it first",

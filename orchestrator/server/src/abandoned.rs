@@ -21,14 +21,20 @@ pub async fn close(store: &Store, clock: &Clock) -> Result<Vec<Run>, Error> {
     Ok(closed)
 }
 
+/// Whether the run was closed so.
+pub fn was(run: &Run) -> bool {
+    run.error().is_some_and(|error| error == why(run.id()))
+}
+
+fn why(run_id: &str) -> String {
+    format!("the process that ran it ended; flowctl retry {run_id}")
+}
+
 /// `None` when somebody else was faster.
 async fn close_one(store: &Store, clock: &Clock, run_id: &str) -> Result<Option<Run>, Error> {
     let loaded = store.load(run_id).await?;
     let mut run = Run::replay(loaded.plan.into(), run_id, &loaded.records);
-    let event = Event::RunClosed {
-        state: RunState::Failed,
-        error: Some(format!("the process that ran it ended; flowctl retry {run_id}")),
-    };
+    let event = Event::RunClosed { state: RunState::Failed, error: Some(why(run_id)) };
     let record = Record { run_id: run_id.to_owned(), seq: loaded.head.seq + 1, at: clock.now(), event };
     if run.apply(&record).is_err() {
         return Ok(None);

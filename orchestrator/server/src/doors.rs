@@ -23,7 +23,7 @@ const HEAD: Duration = Duration::from_secs(30);
 const TLS_FIRST_BYTE: u8 = 0x16;
 
 /// How many of those for whom there is no room are told so at a time; others are just hung up on.
-const APOLOGIES_MAX: usize = 64;
+const APOLOGIES_MAX: usize = 16;
 /// How long that may take.
 const APOLOGY: Duration = Duration::from_secs(2);
 

@@ -238,7 +238,7 @@ pub(crate) async fn source(
 pub async fn impact(store: &Store, name: &str) -> Result<Impact, Error> {
     let catalogue = Catalogue::new(store.datasets().await?);
     let named = catalogue.resolve(name)?;
-    Ok(view::impact(&catalogue, named))
+    Ok(view::impact(&catalogue, named, usize::MAX))
 }
 
 /// Of the times, oldest first, those for which no run of the plan's flow with its parameters has succeeded; with `again`

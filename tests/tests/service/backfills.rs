@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -10,24 +10,35 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::MINUTE;
 use crate::world::{World, until};
 
-/// Notes when it begins, and goes on when it may.
-const SLOW: &str = "[schedule]\ncron = \"@daily\"\n[tasks.t]\ncommand = [\"sh\", \"-c\", \"echo $FLOWCTL_LOGICAL_TIME >> ../times; while [ ! -e ../go ]; do sleep 0.05; done\"]\n\
+/// Notes when it begins, and goes on when it may; or when the test is over.
+const SLOW: &str = "[schedule]\ncron = \"@daily\"\n[tasks.t]\ncommand = [\"sh\", \"-c\", \"echo $FLOWCTL_LOGICAL_TIME >> ../times; while [ -e ../times ] && [ ! -e ../go ]; do sleep 0.05; done\"]\n\
     [tasks.rows]\nsql = \"select $logical_time as at\"\nafter = [\"t\"]\noutput = { mode = \"append\" }\n";
 
 fn begun(world: &World) -> Vec<String> {
     fs::read_to_string(world.path("times")).unwrap_or_default().lines().map(str::to_owned).collect()
 }
 
+/// A backfill that goes on. It ends with the test.
+struct Backfill(Child);
+
+impl Drop for Backfill {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A backfill of so many days of January.
-fn backfill(world: &World, flow: &str, days: u32, more: &[&str]) -> Child {
+fn backfill(world: &World, flow: &str, days: u32, more: &[&str]) -> Backfill {
     let mut command = world.command(&["backfill", flow, "--from", "2024-01-01", "--to", &format!("2024-01-0{days}")]);
-    command.args(more).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    Backfill(command.args(more).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap())
 }
 
 /// Its exit code, and what it said.
-fn ended(child: Child) -> (Option<i32>, String) {
-    let output = child.wait_with_output().unwrap();
-    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+fn ended(mut backfill: Backfill) -> (Option<i32>, String) {
+    let mut said = String::new();
+    backfill.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    (backfill.0.wait().unwrap().code(), said)
 }
 
 fn under_way(world: &World) -> usize {
@@ -56,19 +67,18 @@ pub fn two_backfills_of_a_range_share_the_work(world: &World) {
 }
 
 /// The next lines of what a process says, but its first.
-fn tell(child: &mut Child, lines: usize) -> Vec<String> {
-    let said = BufReader::new(child.stderr.as_mut().unwrap()).lines().map_while(Result::ok);
+fn tell(backfill: &mut Backfill, lines: usize) -> Vec<String> {
+    let said = BufReader::new(backfill.0.stderr.as_mut().unwrap()).lines().map_while(Result::ok);
     said.skip(1).take(lines).collect()
 }
 
 pub fn a_backfill_that_waits_takes_over_from_one_that_dies(world: &World) {
     world.flow("f", SLOW);
-    let mut first = backfill(world, "flows/f.toml", 2, &["--parallel", "2"]);
+    let first = backfill(world, "flows/f.toml", 2, &["--parallel", "2"]);
     until("its runs", MINUTE, || begun(world).len() == 2);
     let mut second = backfill(world, "flows/f.toml", 2, &["--parallel", "2"]);
     assert!(tell(&mut second, 2).iter().all(|line| line.contains("waited for")));
-    first.kill().unwrap();
-    first.wait().unwrap();
+    drop(first);
     until("the second's own runs", MINUTE, || begun(world).len() == 4);
     fs::write(world.path("go"), "").unwrap();
     let (code, said) = ended(second);
@@ -91,7 +101,7 @@ fn backfills_at_a_server_and_beside_it_share_the_work() {
         assert!(tell(child, 2).iter().all(|line| line.contains("waited for")));
     }
     // Who only waits cancels nothing.
-    kill_process(Pid::from_child(&again), Signal::INT).unwrap();
+    kill_process(Pid::from_child(&again.0), Signal::INT).unwrap();
     assert_eq!(ended(again).0, Some(130));
     assert_eq!(under_way(&world), 2);
     fs::write(world.path("go"), "").unwrap();

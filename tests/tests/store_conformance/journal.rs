@@ -78,7 +78,7 @@ async fn of_many_writers_one_wins(world: World) {
         for writer in 0..4 {
             let (setting, run, seq) = (world.setting.clone(), first.run.clone(), first.seq + round);
             writers.spawn(async move {
-                let store = store::Store::open(&setting).await.unwrap();
+                let store = Store::open(&setting).await.unwrap();
                 let at = 5_000;
                 let event = Event::CancelRequested { by: format!("writer {writer}") };
                 let record = flow::run::Record { run_id: "r1".into(), seq: seq + 1, at, event };

@@ -87,13 +87,21 @@ pub struct Affected {
     pub kind: Kind,
 }
 
-/// Which ways lineage is followed.
-#[derive(Clone, Copy, Debug, Default)]
+/// Which ways lineage is followed, and how far.
+#[derive(Clone, Copy, Debug)]
 pub struct Ways {
     /// To everything that it comes from.
     pub up: bool,
     /// To everything that is made of it.
     pub down: bool,
+    /// About how many edges are enough, each way; near ones come first.
+    pub edges_max: usize,
+}
+
+impl Default for Ways {
+    fn default() -> Self {
+        Ways { up: false, down: false, edges_max: usize::MAX }
+    }
 }
 
 /// The dataset as `flowctl datasets` lists it; `size` is its rows and bytes, if they could be read.
@@ -121,8 +129,8 @@ pub fn lineage(catalogue: &Catalogue, named: &Named, source: Vec<plan::Column>, 
         None => source.into_iter().map(of_source).collect(),
     };
     columns.retain(|column| named.column.as_ref().is_none_or(|name| *name == column.name));
-    let up = ways.up.then(|| catalogue.up(places(catalogue, named)));
-    let down = ways.down.then(|| catalogue.down(places(catalogue, named)));
+    let up = ways.up.then(|| catalogue.up(places(catalogue, named), ways.edges_max));
+    let down = ways.down.then(|| catalogue.down(places(catalogue, named), ways.edges_max));
     Lineage {
         dataset: named.dataset.clone(),
         version: known.and_then(|it| it.version),
@@ -132,10 +140,10 @@ pub fn lineage(catalogue: &Catalogue, named: &Named, source: Vec<plan::Column>, 
     }
 }
 
-/// What breaks if `named` changes.
-pub fn impact(catalogue: &Catalogue, named: Named) -> Impact {
+/// What breaks if `named` changes, as far as about so many edges tell, near ones first.
+pub fn impact(catalogue: &Catalogue, named: Named, edges_max: usize) -> Impact {
     let from = places(catalogue, &named);
-    let edges = catalogue.down(from.clone());
+    let edges = catalogue.down(from.clone(), edges_max);
     let affected = affected(&from, &edges);
     Impact { dataset: named.dataset, column: named.column, affected, edges }
 }

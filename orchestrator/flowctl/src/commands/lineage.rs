@@ -31,7 +31,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
-    let ways = Ways { up: args.up, down: args.down };
+    let ways = Ways { up: args.up, down: args.down, ..Ways::default() };
     let lineage = cx.block_on(async { cx.archive().await?.lineage(&args.dataset, ways).await })?;
     if cx.json() {
         print::json(&lineage)?;

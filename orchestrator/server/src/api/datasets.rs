@@ -57,7 +57,7 @@ pub(super) async fn lineage(
     Name(dataset): Name,
     Params(Followed { up, down }): Params<Followed>,
 ) -> Result<Json<Lineage>, Problem> {
-    Ok(Json(look::lineage(&service.store, &dataset, Ways { up, down }).await?))
+    Ok(Json(look::lineage(&service.store, &dataset, Ways { up, down, ..Ways::default() }).await?))
 }
 
 pub(super) async fn impact(State(service): Shared, Name(dataset): Name) -> Result<Json<Impact>, Problem> {

@@ -27,7 +27,7 @@ impl Service {
             return Err(refused(Kind::Refused, format!("do run {run_id} again: it is not over"), None));
         }
         let plan = self.plan_of_today(earlier.plan()).await?;
-        let pins = self.compile.pin(&plan).await.map_err(Trouble::Flow)?;
+        let pins = self.compile.pin(&plan).await?;
         let unknown = |task: &str| {
             let near = name::suggest(task, plan.tasks.iter().map(|task| task.name.as_str()));
             refused(Kind::NotFound, format!("find task `{task}` in flow `{}`", plan.flow), near)

@@ -44,7 +44,7 @@ pub(crate) use followers::FOLLOWERS_MAX;
 use followers::Followers;
 pub(crate) use followers::Following;
 use parts::Parts;
-pub(crate) use schedules::Trouble;
+pub use schedules::Trouble;
 
 /// How long a service may be silent before others take its runs over.
 const LEASE_MS: Time = 3_000;
@@ -74,7 +74,7 @@ pub trait Compile: Send + Sync {
     ///
     /// # Errors
     /// What cannot be read.
-    async fn pin(&self, plan: &Plan) -> Result<Pins, String>;
+    async fn pin(&self, plan: &Plan) -> Result<Pins, Trouble>;
 
     /// The rows and bytes of a dataset; `None` if they cannot be read.
     async fn size(&self, dataset: &str) -> Option<(u64, u64)>;

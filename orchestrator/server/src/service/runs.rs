@@ -43,7 +43,7 @@ impl<S: Ledger> Service<S> {
         turn: Option<(Time, Time)>,
     ) -> Result<(String, bool), Trouble> {
         let plan = self.compile.plan(&flow.file, &flow.text, order).await.map_err(Trouble::Flow)?;
-        let pins = self.compile.pin(&plan).await.map_err(Trouble::Flow)?;
+        let pins = self.compile.pin(&plan).await?;
         let key = order.key.as_deref().filter(|_| !planted!(KeyForgotten));
         let (created_at, force, retry_of) = (self.clock.now(), order.force, None);
         let new = store::NewRun {

@@ -17,8 +17,9 @@ const LOOK_MS: Time = 500;
 /// How long a flow is left alone whose run could not be made.
 const TROUBLE_MS: Time = 30_000;
 
-/// Why a turn could not be taken.
-pub(crate) enum Trouble {
+/// Why a run could not be made.
+#[derive(Clone, Debug)]
+pub enum Trouble {
     /// The store is away: it may be back any moment.
     Store(store::Error),
     /// The flow does not compile or cannot read its sources: somebody has to mend that.

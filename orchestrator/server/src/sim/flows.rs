@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use super::dice::Dice;
 use super::pools::SHARED;
 use super::world::World;
-use crate::service::{Compile, Loaded, Order};
+use crate::service::{Compile, Loaded, Order, Trouble};
 
 /// A flow file.
 #[derive(Clone, Debug)]
@@ -121,10 +121,10 @@ impl Compile for Compiler {
         Ok(Plan { logical_time: order.logical_time, selection, ..flow.plan })
     }
 
-    async fn pin(&self, _: &Plan) -> Result<Pins, String> {
+    async fn pin(&self, _: &Plan) -> Result<Pins, Trouble> {
         self.0.delay().await;
         if self.0.fault(|faults| faults.unreadable, 20) {
-            return Err("a source cannot be read".to_owned());
+            return Err(Trouble::Flow("a source cannot be read".to_owned()));
         }
         Ok(Pins::default())
     }

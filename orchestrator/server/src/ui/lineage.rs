@@ -24,6 +24,8 @@ const DATASETS: usize = 40;
 const COLUMNS: usize = 24;
 /// How many lines of a list.
 const LISTED: usize = 200;
+/// About how many edges are followed each way: beyond them nobody looks at a page.
+const FOLLOWED: usize = 4_000;
 /// How many edges are drawn.
 const EDGES: usize = 600;
 const ROW: i64 = 19;
@@ -49,17 +51,17 @@ pub(super) async fn page(
     Path(dataset): Path<String>,
     Query(Wanted { column }): Query<Wanted>,
 ) -> Page {
-    let ways = Ways { up: true, down: true };
+    let ways = Ways { up: true, down: true, edges_max: FOLLOWED };
     let catalogue = service.catalogue().await?;
     let named = Named { column: None, ..catalogue.resolve(&dataset).map_err(look::Error::from)? };
     let source = look::source(&service.store, &catalogue, &named).await?;
     let whole = view::lineage(&catalogue, &named, source, ways);
     let chosen = Place { dataset: whole.dataset.clone(), column };
     let (found, impact) = if chosen.column.is_empty() {
-        (None, view::impact(&catalogue, named))
+        (None, view::impact(&catalogue, named, FOLLOWED))
     } else if whole.columns.iter().any(|column| column.name == chosen.column) {
         let named = Named { column: Some(chosen.column.clone()), ..named };
-        (Some(view::lineage(&catalogue, &named, vec![], ways)), view::impact(&catalogue, named))
+        (Some(view::lineage(&catalogue, &named, vec![], ways)), view::impact(&catalogue, named, FOLLOWED))
     } else {
         return Err(Fault::not_found(format!("dataset `{}` has no column `{}`", whole.dataset, chosen.column)));
     };
@@ -113,7 +115,7 @@ fn picture(catalogue: &Catalogue, whole: &Lineage, edges: &[Edge], chosen: &Plac
                 @for edge in edges.iter().take(EDGES) { (hop(edge, &rows, is_lit)) }
             }
         }
-        @if edges.len() > EDGES { p.dim { "The nearest " (EDGES) " of " (edges.len()) " edges are drawn." } }
+        @if edges.len() > EDGES { p.dim { "The nearest " (EDGES) " of " (edges.len()) @if edges.len() >= FOLLOWED { " and more" } " edges are drawn." } }
     }
 }
 
@@ -198,7 +200,7 @@ fn sources(edges: &[Edge], down: &[Edge]) -> Markup {
                     tr { td.num { (edge.hops) } th scope="row" { (column_link(&edge.from)) } td { (how(edge)) } td { (column_link(&edge.to)) } }
                 } }
             } }
-            @if up.len() > LISTED { p.dim { "And " (up.len() - LISTED) " more." } }
+            @if up.len() > LISTED { p.dim { "And " (up.len() - LISTED) @if up.len() >= FOLLOWED { " and many" } " more." } }
         }
     }
 }
@@ -223,7 +225,7 @@ fn affected(impact: &Impact) -> Markup {
                     tr { td.num { (it.hops) } th scope="row" { (column_link(&place)) } td { @if it.kind == Kind::Direct { "its values" } @else { "which rows (indirect)" } } }
                 } }
             } }
-            @if impact.affected.len() > LISTED { p.dim { "And " (impact.affected.len() - LISTED) " more." } }
+            @if impact.affected.len() > LISTED { p.dim { "And " (impact.affected.len() - LISTED) @if impact.edges.len() >= FOLLOWED { " and many" } " more." } }
         }
     }
 }

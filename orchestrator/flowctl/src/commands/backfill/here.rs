@@ -10,7 +10,7 @@ use flow::api::Once;
 use flow::run::{Record, Run};
 use flow::view::rfc3339;
 use server::driver::LEASE_MS;
-use server::service::{Compile, Order};
+use server::service::{Compile, Order, Trouble};
 use server::{Clock, Hall, NewRun, Seat, abandoned};
 use store::{Origin, Store};
 use tokio::sync::watch;
@@ -61,7 +61,10 @@ impl Shared {
         let refused = |message: String| Refusal::Other(Error::new(Exit::Failed, message));
         let order = Order { params: self.params.clone(), logical_time: Some(time), ..Order::default() };
         let plan = self.compiler.plan(&self.file, &self.text, &order).await.map_err(refused)?;
-        let pins = self.compiler.pin(&plan).await.map_err(refused)?;
+        let pins = self.compiler.pin(&plan).await.map_err(|trouble| match trouble {
+            Trouble::Store(error) => Refusal::Other(error.into()),
+            Trouble::Flow(message) => refused(message),
+        })?;
         let new = NewRun {
             run_id: uuid::Uuid::now_v7().to_string(),
             pins: Arc::new(pins),
@@ -99,13 +102,11 @@ impl Shared {
             }
             for closed in abandoned::close(&self.store, &self.clock).await? {
                 self.compiler.end_leftovers(closed.id()).await;
-                if closed.id() == run_id {
-                    return Ok(None);
-                }
             }
             if self.store.head(run_id).await?.state.is_terminal() {
                 let loaded = self.store.load(run_id).await?;
-                return Ok(Some(Done::Ended(Box::new(Run::replay(loaded.plan.into(), run_id, &loaded.records)))));
+                let run = Run::replay(loaded.plan.into(), run_id, &loaded.records);
+                return Ok((!abandoned::was(&run)).then(|| Done::Ended(Box::new(run))));
             }
         }
     }
