@@ -75,6 +75,13 @@ impl Store {
         let rows = self.db.read(include_str!("../sql/logs_read.sql"), &args).await?;
         rows.into_iter().map(numbered).collect()
     }
+
+    /// The last lines of a task, oldest first, at most `limit`.
+    pub async fn last_logs(&self, run_id: &str, task: &str, limit: u64) -> Result<Vec<NumberedLine>, Error> {
+        let args = [run_id.into(), task.into(), limit.into()];
+        let rows = self.db.read(include_str!("../sql/logs_newest.sql"), &args).await?;
+        rows.into_iter().rev().map(numbered).collect()
+    }
 }
 
 fn numbered(mut row: Row<'_>) -> Result<NumberedLine, Error> {

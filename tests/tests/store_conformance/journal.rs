@@ -321,5 +321,8 @@ async fn logs_keep_their_order(world: World) {
         some.iter().map(|line| (line.number, line.line.text.as_str())).collect::<Vec<_>>(),
         [(1_002, "line 1001"), (1_004, "line 1003")]
     );
+    let last = store.last_logs("r1", "b", 2).await.unwrap();
+    assert_eq!(last.iter().map(|line| line.number).collect::<Vec<_>>(), [1_232, 1_234]);
+    assert!(store.last_logs("r1", "c", 2).await.unwrap().is_empty());
     assert_eq!(store.logs("r2", None, 0, 9).await.unwrap()[0].line.text, "other \u{fffd} run");
 }

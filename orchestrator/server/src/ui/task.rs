@@ -36,8 +36,8 @@ pub(super) struct Wanted {
 struct Log {
     lines: VecDeque<NumberedLine>,
     last: u64,
-    /// Lines that are not shown though they were meant.
-    left_out: usize,
+    /// Whether there are earlier ones that are not shown though they were meant.
+    has_more: bool,
 }
 
 pub(super) async fn page(
@@ -150,10 +150,21 @@ pub(super) fn ending(event: &Event) -> Markup {
     }
 }
 
-/// The last lines that hold `search`.
 async fn read(store: &Store, run_id: &str, task: &str, search: &str) -> Result<Log, store::Error> {
-    let wanted = search.to_lowercase();
-    let mut log = Log { lines: VecDeque::new(), last: 0, left_out: 0 };
+    if !search.is_empty() {
+        return find(store, run_id, task, &search.to_lowercase()).await;
+    }
+    let mut lines = VecDeque::from(store.last_logs(run_id, task, LINES as u64 + 1).await?);
+    let has_more = lines.len() > LINES;
+    if has_more {
+        lines.pop_front();
+    }
+    Ok(Log { last: lines.back().map_or(0, |line| line.number), lines, has_more })
+}
+
+/// The last lines that hold what is wanted, whatever its case.
+async fn find(store: &Store, run_id: &str, task: &str, wanted: &str) -> Result<Log, store::Error> {
+    let mut log = Log { lines: VecDeque::new(), last: 0, has_more: false };
     let mut read = 0;
     loop {
         let lines = store.logs(run_id, Some(task), log.last, BATCH).await?;
@@ -161,12 +172,12 @@ async fn read(store: &Store, run_id: &str, task: &str, search: &str) -> Result<L
         read += BATCH;
         for line in lines {
             log.last = line.number;
-            if !wanted.is_empty() && !line.line.text.to_lowercase().contains(&wanted) {
+            if !line.line.text.to_lowercase().contains(wanted) {
                 continue;
             }
             if log.lines.len() == LINES {
                 log.lines.pop_front();
-                log.left_out += 1;
+                log.has_more = true;
             }
             log.lines.push_back(line);
         }
@@ -183,7 +194,7 @@ fn log_section(task: &str, search: &str, log: &Log) -> Markup {
             button type="submit" { "Search" }
             label.inline { input #follow type="checkbox" checked; "Follow" }
         }
-        @if log.left_out > 0 { p.dim { (human::plural(log.left_out as u64, "earlier line")) " not shown; " code { "flowctl logs" } " has them all." } }
+        @if log.has_more { p.dim { "Earlier lines are not shown; " code { "flowctl logs" } " has them all." } }
         ol.log tabindex="0" aria-label="Log lines" data-task=(task) data-last=(log.last) data-search=(search) {
             @for NumberedLine { line, .. } in &log.lines {
                 li {
