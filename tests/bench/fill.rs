@@ -31,7 +31,7 @@ async fn main() {
     for round in 0..runs {
         for number in 0..flows {
             let at = begin + (round * flows + number) as Time * step;
-            made(&store, &flow(number, at), at, round as u64, (round + number) % FAILS == 0).await;
+            made(&store, &flow(number, at), at, round as u64, (round + number).is_multiple_of(FAILS)).await;
         }
     }
     let wide = made(&store, &wide(), now.as_millis() as Time, 0, false).await;
@@ -48,7 +48,7 @@ async fn main() {
 /// Five tasks, three of them with tables of twelve columns; reads a table of the flow before it.
 fn flow(number: usize, logical_time: Time) -> Plan {
     let name = |number: usize| format!("flow_{number:04}");
-    let (own, before) = (name(number), (number % 10 > 0).then(|| format!("{}.daily", name(number - 1))));
+    let (own, before) = (name(number), (!number.is_multiple_of(10)).then(|| format!("{}.daily", name(number - 1))));
     let reads = |dataset: &str, subtype: Subtype, at: usize| Input {
         dataset: dataset.to_owned(),
         column: format!("c{at}"),
