@@ -76,7 +76,7 @@ fn a_seed_always_tells_the_same_story() {
 
 #[test]
 fn every_planted_bug_is_found() {
-    let worlds = setting("FLOWCTL_SIM_WORLDS", 10 * WORLDS);
+    let worlds = setting("FLOWCTL_SIM_WORLDS", 20 * WORLDS);
     let next = AtomicUsize::new(0);
     let search = || {
         let mut found = vec![];
