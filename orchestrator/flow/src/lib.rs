@@ -21,6 +21,7 @@ pub mod run;
 pub mod schedule;
 pub mod schema;
 pub mod spec;
+pub mod trace;
 pub mod value;
 pub mod view;
 pub mod wire;

@@ -77,9 +77,23 @@ pub struct Outcome {
     /// Files kept with the run, by name: the path of each.
     #[serde(default)]
     pub artifacts: BTreeMap<String, String>,
+    /// What it took. `None`: no query ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effort: Option<Effort>,
     /// What a reader should know, such as a `replace_where` that replaced nothing.
     #[serde(default)]
     pub warnings: Vec<String>,
+}
+
+/// What a query took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Effort {
+    /// Rows that came out of what it reads.
+    pub rows_read: u64,
+    /// Bytes of files that it read.
+    pub bytes_read: u64,
+    /// Bytes that did not fit into memory and were written to disk for a while.
+    pub spilled_bytes: u64,
 }
 
 /// Whose fault a failure is.

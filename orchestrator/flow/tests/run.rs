@@ -315,3 +315,21 @@ fn a_huge_chain_and_a_huge_fan_run_through_without_recursion() {
         assert_eq!(failing.run.open(), 0, "the failure reaches the far end");
     }
 }
+
+#[test]
+fn an_attempt_waits_from_when_it_could_have_started() {
+    let mut plan = plan(&["a", "b < a"]);
+    plan.tasks[1].retry = Retry { attempts_max: 2, delay_ms: 700, jitter: false, ..Retry::default() };
+    let mut desk = Desk::open(plan);
+    assert_eq!((desk.run.ready(), desk.run.latest_attempt(0)), (1, None));
+    desk.start(1);
+    assert_eq!((desk.run.ready(), desk.run.latest_attempt(0)), (0, Some((3_000, 2_000))), "since the run began");
+    desk.succeed("a", 1);
+    desk.now += 5_000;
+    desk.start(1);
+    assert_eq!(desk.run.latest_attempt(1), Some((10_000, 4_000)), "since what it needs had ended");
+    desk.fail("b", 1);
+    desk.now += 5_000;
+    desk.start(1);
+    assert_eq!(desk.run.latest_attempt(1), Some((17_000, 11_700)), "since its next try was due");
+}

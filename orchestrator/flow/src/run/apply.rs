@@ -95,6 +95,7 @@ impl Run {
 
     fn start(&mut self, id: TaskId, at: Time) {
         self.withdraw(id);
+        self.tasks[id].ready_at = self.ready_at(id);
         self.running.insert(id);
         let task = &mut self.tasks[id];
         task.phase = Phase::Running;

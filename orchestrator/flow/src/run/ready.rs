@@ -34,6 +34,10 @@ impl Ready {
         self.0.iter().all(BTreeSet::is_empty)
     }
 
+    pub fn len(&self) -> usize {
+        self.0.iter().map(BTreeSet::len).sum()
+    }
+
     /// All of them, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &usize> {
         self.0.iter().flatten()

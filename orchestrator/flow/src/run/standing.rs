@@ -53,6 +53,28 @@ impl Run {
         self.tasks[id].attempt_at.filter(|_| self.running.contains(&id))
     }
 
+    /// When the latest attempt started, and when it could have: its run had begun, what it needs had ended, and its next
+    /// try was due. `None` for a task without one.
+    pub fn latest_attempt(&self, id: TaskId) -> Option<(Time, Time)> {
+        let task = &self.tasks[id];
+        task.attempt_at.zip(task.ready_at)
+    }
+
+    /// When the task could start that is about to.
+    pub(super) fn ready_at(&self, id: TaskId) -> Option<Time> {
+        let due = match self.tasks[id].phase {
+            Phase::Pending { due } => Some(due),
+            _ => None,
+        };
+        let needs = self.plan.tasks[id].needs.iter().filter_map(|need| self.tasks[need.task].finished_at);
+        needs.chain(self.started_at).chain(due).max()
+    }
+
+    /// How many tasks could start now, had they a worker.
+    pub fn ready(&self) -> usize {
+        if self.state == RunState::Running && !self.stopping() { self.ready.len() } else { 0 }
+    }
+
     fn state_of(&self, task: &Task) -> TaskState {
         let closed = self.state.is_terminal();
         match task.phase {

@@ -51,6 +51,8 @@ pub(super) struct Task {
     pub started_at: Option<Time>,
     /// When the latest attempt started.
     pub attempt_at: Option<Time>,
+    /// When it could have.
+    pub ready_at: Option<Time>,
     pub finished_at: Option<Time>,
     pub outcome: Option<Box<Outcome>>,
     /// How the latest attempt that did not succeed ended.
@@ -242,6 +244,7 @@ impl Task {
             unfed: None,
             started_at: None,
             attempt_at: None,
+            ready_at: None,
             finished_at: None,
             outcome: None,
             failure: None,

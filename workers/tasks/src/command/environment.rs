@@ -10,13 +10,14 @@
 //! | `FLOWCTL_LOGICAL_TIME` | the nominal instant of the run, RFC 3339 in UTC, if it has one |
 //! | `FLOWCTL_INTERVAL_START` | the logical time before that by the flow's schedule, likewise |
 //! | `FLOWCTL_BIN` | the program that runs it, whose `query` reads the inputs |
-//! | `TRACEPARENT` | W3C trace context: the run is the trace, the attempt the parent span |
+//! | `TRACEPARENT` | W3C trace context: the run is the trace, the attempt the parent span; its flag says whether the run is sampled |
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use flow::plan::Plan;
+use flow::trace::{self, Sampling};
 use flow::value::Value;
 use flow::view::rfc3339;
 use flow::wire::Assignment;
@@ -74,14 +75,10 @@ fn upper(prefix: &str, name: &str) -> String {
     prefix.chars().chain(name.chars().map(plain)).collect()
 }
 
-/// <https://www.w3.org/TR/trace-context/#traceparent-header>, sampled.
+/// Where the attempt is in its trace, for what the command itself traces.
 fn trace_parent(run_id: &str, task: &str, attempt: u32) -> String {
-    let digits: String = run_id.chars().filter(|letter| *letter != '-').collect();
-    let is_uuid = digits.len() == 32 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-    let trace = if is_uuid { digits.to_ascii_lowercase() } else { hash(run_id, 32) };
-    format!("00-{trace}-{}-01", hash(&format!("{run_id}/{task}/{attempt}"), 16))
-}
-
-fn hash(text: &str, digits: usize) -> String {
-    blake3::hash(text.as_bytes()).to_hex()[..digits].to_owned()
+    let said = |name| std::env::var(name).ok();
+    let (sampler, argument) = (said("OTEL_TRACES_SAMPLER"), said("OTEL_TRACES_SAMPLER_ARG"));
+    let sampled = Sampling::named(sampler.as_deref(), argument.as_deref()).takes(run_id);
+    trace::parent(trace::trace_id(run_id), trace::attempt_span(run_id, task, attempt), sampled)
 }
