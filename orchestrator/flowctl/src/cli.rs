@@ -34,6 +34,17 @@ pub struct Global {
     /// Say more on standard error; twice for much more.
     #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Output")]
     pub verbose: u8,
+    /// How log lines look on standard error; `json` is for machines.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FORMAT",
+        env = "FLOWCTL_LOG_FORMAT",
+        hide_env = true,
+        help_heading = "Output"
+    )]
+    #[arg(value_enum, default_value_t, hide_default_value = true, hide_possible_values = true)]
+    pub log_format: logging::Format,
     /// Where runs are remembered: a path, `sqlite:PATH` or `postgres://…`.
     #[arg(long, global = true, value_name = "STORE", env = "FLOWCTL_STORE", hide_env = true)]
     pub store: Option<String>,
@@ -133,7 +144,9 @@ pub fn main() -> Exit {
         }
     };
     let server = matches!(cli.command, Command::Serve(_) | Command::Worker(_));
-    logging::init(cli.global.verbose, server);
+    if let Err(error) = logging::init(cli.global.verbose, cli.global.log_format, server) {
+        return error.report();
+    }
     let here = cli.global.server.is_some() && !cli.command.asks_servers();
     let cx = Context::new(cli.global);
     if here {
@@ -142,7 +155,9 @@ pub fn main() -> Exit {
             .hint("leave out --server: it works with the files, the store and the lake that are here")
             .report();
     }
-    dispatch(&cli.command, &cx).unwrap_or_else(Error::report)
+    let exit = dispatch(&cli.command, &cx).unwrap_or_else(Error::report);
+    telemetry::otlp::close();
+    exit
 }
 
 fn dispatch(command: &Command, cx: &Context) -> Result<Exit, Error> {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use flow::api::Problem;
+use flow::trace;
 use reqwest::header::{CONTENT_TYPE, LOCATION, SERVER};
 use reqwest::{RequestBuilder, Response, StatusCode};
 use serde::Serialize;
@@ -83,7 +84,11 @@ impl Client {
         key: &str,
         body: &impl Serialize,
     ) -> Result<(A, bool), Error> {
-        let ask = || self.http.post(self.url(path)).timeout(PATIENCE).header("idempotency-key", key).json(body).send();
+        let caller = std::env::var("TRACEPARENT").ok().filter(|caller| trace::parse_parent(caller).is_some());
+        let ask = || {
+            let request = self.http.post(self.url(path)).timeout(PATIENCE).header("idempotency-key", key).json(body);
+            caller.iter().fold(request, |request, caller| request.header("traceparent", caller)).send()
+        };
         let asked = match ask().await {
             // It may have been made all the same: asking again tells.
             Err(error) if !error.is_connect() => {

@@ -109,6 +109,10 @@ impl Compile for Compiler {
         }
     }
 
+    fn memory(&self) -> Option<(u64, u64)> {
+        Some(self.engine.memory())
+    }
+
     async fn end_leftovers(&self, run_id: &str) {
         if let Err(error) = tasks::command::end_leftovers(&self.scratch, run_id, local::LEFTOVERS_GRACE).await {
             tracing::warn!("failed to end what run {run_id} left behind: {error}");

@@ -5,11 +5,12 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use engine::Engine;
 use flow::plan::Plan;
 use flow::run::{Run, RunState};
+use flow::trace;
 use flow::wire::{Failure, Outcome, Pins, Whose};
 use server::driver::LEASE_MS;
 use server::{Clock, Hall, NewRun, Seat};
@@ -35,6 +36,8 @@ pub const LEFTOVERS_GRACE: Duration = Duration::from_secs(5);
 /// A run to be made.
 pub struct Order {
     pub plan: Plan,
+    /// When its compilation began and ended.
+    pub compiled: (SystemTime, SystemTime),
     pub force: bool,
     pub retry_of: Option<String>,
     pub adopted: Vec<(String, Outcome)>,
@@ -108,6 +111,13 @@ pub async fn run(cx: &Context, cores: Handle, engine: Engine, store: Store, orde
     let plan = Arc::new(order.plan);
     let pins = pin(&engine, &plan, Some(&store)).await?;
     let run_id = uuid::Uuid::now_v7().to_string();
+    let caller = std::env::var("TRACEPARENT").ok().and_then(|header| trace::parse_parent(&header));
+    telemetry::compiled(
+        &run_id,
+        &plan.flow,
+        order.compiled,
+        caller.into_iter().chain(order.retry_of.as_deref().map(trace::place)),
+    );
     let new = NewRun {
         run_id: run_id.clone(),
         pins: Arc::new(pins),

@@ -2,6 +2,7 @@
 
 use flow::run::{Event, Record, Run, RunState};
 use store::{Kind, Store};
+use telemetry::Watch;
 
 use crate::{Clock, Error};
 
@@ -39,8 +40,12 @@ async fn close_one(store: &Store, clock: &Clock, run_id: &str) -> Result<Option<
     if run.apply(&record).is_err() {
         return Ok(None);
     }
+    let mut watch = Watch::new(&run, &loaded.records);
     match store.append(&run, vec![record]).await {
-        Ok(_) => Ok(Some(run)),
+        Ok(closed) => {
+            watch.hear(&run, &closed);
+            Ok(Some(run))
+        }
         Err(error) if error.kind == Kind::Conflict => Ok(None),
         Err(error) => Err(error.into()),
     }

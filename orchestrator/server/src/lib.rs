@@ -26,6 +26,7 @@ mod doors;
 pub mod driver;
 mod error;
 mod gate;
+mod gauges;
 pub mod hall;
 mod journal;
 pub mod look;

@@ -177,6 +177,11 @@ impl Remotes {
         }
     }
 
+    /// Whether a worker has said nothing for so long that it may be given up.
+    pub fn is_silent(&self, worker: &str) -> bool {
+        self.workers().get(worker).is_some_and(|remote| remote.state().seen.elapsed() > LEASE / 2)
+    }
+
     /// Gives up workers that have been silent for too long.
     pub async fn keep_watch(&self) {
         loop {
@@ -188,6 +193,7 @@ impl Remotes {
             };
             for worker in lost {
                 tracing::warn!("worker {worker} has been silent for {} s: what it did is given up", LEASE.as_secs());
+                telemetry::lease_lost(telemetry::Holder::Worker);
                 if let Some(silent) = self.workers().remove(&worker) {
                     silent.slots.leave("it was silent for too long");
                 }

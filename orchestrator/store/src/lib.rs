@@ -8,6 +8,7 @@
 mod access;
 mod append;
 mod backup;
+mod counts;
 mod datasets;
 mod db;
 mod durations;

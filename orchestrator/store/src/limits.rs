@@ -19,7 +19,7 @@ use crate::row::{Arg, Row};
 pub type Sizes = BTreeMap<String, u32>;
 
 /// How long a run that waits may say nothing before others go first.
-const SILENCE_MS: i64 = 3_000;
+pub(crate) const SILENCE_MS: i64 = 3_000;
 
 /// A slot that is taken.
 #[derive(Clone, Debug, PartialEq, Eq)]

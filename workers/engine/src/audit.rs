@@ -15,6 +15,8 @@ use datafusion::scalar::ScalarValue;
 use flow::plan::{Check, Rule};
 use flow::spec::{On, Severity};
 use flow::wire::{CheckResult, Failure};
+use tracing::Instrument as _;
+use tracing::field::Empty;
 
 use crate::Query;
 use crate::error::failure;
@@ -50,20 +52,27 @@ impl Session {
         let mut results = vec![];
         let counted = self.count_all(seen, audits).await?;
         for (audit, counted) in audits.iter().zip(counted) {
-            let (failed_rows, observed) = match counted {
-                Some(found) => found,
-                None => {
-                    let rows = self.count_failing(seen, audit).await?;
-                    (rows, Some(rows as f64))
-                }
-            };
-            let mut result = result(audit.check, failed_rows, observed);
-            if !result.passed && !matches!(audit.check.rule, Rule::Rows { .. }) {
-                result.samples = self.samples(seen, audit).await?;
-            }
-            results.push(result);
+            let span = tracing::info_span!("check", check = audit.check.name, passed = Empty, failed_rows = Empty);
+            results.push(self.make(seen, audit, counted).instrument(span).await?);
         }
         Ok(results)
+    }
+
+    /// Makes a check, of which may be known what it finds.
+    async fn make(&self, seen: &Seen<'_>, audit: &Audit<'_>, known: Option<Counted>) -> Result<CheckResult, Failure> {
+        let (failed_rows, observed) = match known {
+            Some(found) => found,
+            None => {
+                let rows = self.count_failing(seen, audit).await?;
+                (rows, Some(rows as f64))
+            }
+        };
+        let mut result = result(audit.check, failed_rows, observed);
+        if !result.passed && !matches!(audit.check.rule, Rule::Rows { .. }) {
+            result.samples = self.samples(seen, audit).await?;
+        }
+        tracing::Span::current().record("passed", result.passed).record("failed_rows", result.failed_rows);
+        Ok(result)
     }
 
     /// One pass for all checks that look at a row at a time: for each what it finds, or `None` if it needs more.

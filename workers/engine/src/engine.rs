@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::memory_pool::{FairSpillPool, MemoryLimit, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionConfig;
@@ -56,6 +56,16 @@ impl Engine {
             .build();
         let memory = Memory::new(settings.notes.clone());
         Ok(Engine { lake, state: Arc::new(state), memory, open: Arc::new(Semaphore::new(WRITES_MAX as usize)) })
+    }
+
+    /// The memory that queries hold, and may hold, in bytes.
+    pub fn memory(&self) -> (u64, u64) {
+        let pool = &self.state.runtime_env().memory_pool;
+        let limit = match pool.memory_limit() {
+            MemoryLimit::Finite(limit) => limit as u64,
+            MemoryLimit::Infinite | MemoryLimit::Unknown => u64::MAX,
+        };
+        (pool.reserved() as u64, limit)
     }
 
     /// Waits until nothing is being written any more: what was dropped in the middle has removed its files. Only for an

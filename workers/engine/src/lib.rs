@@ -33,6 +33,7 @@ mod source;
 pub mod spans;
 mod sql;
 mod stage;
+mod stages;
 mod textfile;
 mod types;
 mod typing;

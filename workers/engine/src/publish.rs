@@ -7,8 +7,9 @@ use deltalake::kernel::{Action, Transaction};
 use deltalake::logstore::CommitOrBytes;
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use flow::plan::{Input, Output, Source, Task};
-use flow::spec::{Mode, On};
+use flow::spec::{Format, Mode, On};
 use flow::wire::{Assignment, CheckResult, Failure, Outcome};
+use tracing::Instrument as _;
 
 use crate::audit::{Audit, Seen, blocks};
 use crate::error::{failure, io};
@@ -75,6 +76,13 @@ impl Publish<'_> {
             }
         }
         plan.sources.iter().filter(move |source| names.contains(&source.name))
+    }
+
+    /// Bytes of sources that are read from end to end, which no reader counts.
+    fn text_bytes(&self) -> u64 {
+        let text = self.sources().filter(|source| !matches!(source.format, Format::Parquet | Format::Delta));
+        let files = text.filter_map(|source| self.assignment.pins.sources.get(&source.name)).flatten();
+        files.map(|file| file.bytes).sum()
     }
 
     pub(crate) fn mark(&self, rows: u64, bytes: u64, checks: &[CheckResult]) -> Mark {
@@ -146,7 +154,9 @@ impl Engine {
             durable::make_folder(folder).map_err(|error| io("failed to make the folder", folder, &error))?;
         }
         let counts = RowCounts::new(session, plan.schema(), &publish.audits)?;
-        let staged = stage::stage(session, plan, &table, &publish.output.partition_by, counts).await?;
+        let staged = stage::stage(session, plan, &table, &publish.output.partition_by, counts);
+        let mut staged = staged.instrument(tracing::info_span!("query")).await?;
+        staged.effort.bytes_read += publish.text_bytes();
         let published = self.check_and_commit(session, &table, &staged, &publish).await;
         if published.is_err() {
             stage::discard(&table, &staged).await;
@@ -188,20 +198,25 @@ impl Engine {
         publish: &Publish<'_>,
     ) -> Result<Option<Outcome>, Failure> {
         let checks = self.audit_staged(session, table, staged, change, publish).await?;
-        stage::sync(table, staged).await?;
-        change.sync(table).await?;
+        let synced = async {
+            stage::sync(table, staged).await?;
+            change.sync(table).await
+        };
+        synced.instrument(tracing::info_span!("sync")).await?;
         for source in publish.sources() {
             let pinned = publish.assignment.pins.sources.get(&source.name).map_or(&[][..], Vec::as_slice);
             self.still_pinned(source, pinned).await?;
         }
         let mark = publish.mark(staged.rows, staged.bytes, &checks);
-        let Some(version) = commit(table, staged, change, &mark).await? else { return Ok(None) };
+        let span = tracing::info_span!("commit", dataset = table.dataset);
+        let Some(version) = commit(table, staged, change, &mark).instrument(span).await? else { return Ok(None) };
         // The commit stands: what is left of an earlier failure goes with the next one.
         if let Err(failure) = self.clear_rejected(publish).await {
             tracing::warn!(dataset = table.dataset, "failed to clear the rejected rows: {}", failure.message);
         }
         let mut outcome = outcome(table, version, &mark);
         outcome.checks = checks;
+        outcome.effort = Some(staged.effort);
         outcome.warnings.clone_from(&change.warnings);
         Ok(Some(outcome))
     }

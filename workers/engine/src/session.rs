@@ -15,6 +15,7 @@ use flow::wire::Failure;
 use crate::error::failure;
 use crate::spans::Known;
 use crate::sql::Query;
+use crate::textfile::RowsRead;
 use crate::{Engine, types};
 
 const CATALOG: &str = "datafusion";
@@ -39,6 +40,7 @@ impl Engine {
         list.register_catalog(CATALOG.into(), catalog.clone());
         let mut state = self.state.as_ref().clone();
         state.register_catalog_list(list);
+        state.config_mut().set_extension(Arc::<RowsRead>::default());
         // What `now()` stands for in this session's queries.
         state.mark_start_execution();
         Session { engine: self.clone(), state, catalog }

@@ -14,7 +14,7 @@ use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream_partit
 use deltalake::datafile::writer::{DeltaWriter, WriterConfig};
 use deltalake::kernel::Add;
 use deltalake::logstore::ObjectStoreRef;
-use flow::wire::Failure;
+use flow::wire::{Effort, Failure};
 use futures::StreamExt;
 use tokio::task::JoinSet;
 
@@ -23,7 +23,8 @@ use crate::lake::Table;
 use crate::litter::Litter;
 use crate::rowcounts::{Counted, RowCounts};
 use crate::session::Session;
-use crate::{durable, encoding, types};
+use crate::textfile::RowsRead;
+use crate::{durable, encoding, stages, types};
 
 const FILE_BYTES_TARGET: u64 = 512 << 20;
 const WRITE_ROWS: usize = 8192;
@@ -39,6 +40,7 @@ pub(crate) struct Staged {
     pub adds: Vec<Add>,
     pub rows: u64,
     pub bytes: u64,
+    pub effort: Effort,
     /// What the checks that look at a row at a time found.
     pub counted: Vec<Option<Counted>>,
     /// The columns as published, partition columns included.
@@ -80,7 +82,7 @@ pub(crate) async fn stage(
 ) -> Result<Staged, Failure> {
     let physical = session.state.create_physical_plan(&plan).await.map_err(failure)?;
     let schema = physical.schema();
-    let streams = execute_stream_partitioned(physical, session.state.task_ctx()).map_err(failure)?;
+    let streams = execute_stream_partitioned(physical.clone(), session.state.task_ctx()).map_err(failure)?;
     let litter = Arc::new(Litter::of(table, session.engine.open.clone().try_acquire_owned().ok()));
     let partitions = partition_by.to_vec();
     let mut staged = Staged { schema: schema.clone(), litter, partition_by: partitions, ..Staged::none() };
@@ -114,6 +116,8 @@ pub(crate) async fn stage(
         discard(table, &staged).await;
         return Err(failure);
     }
+    staged.effort = stages::tell(physical.as_ref());
+    staged.effort.rows_read += session.state.config().get_extension::<RowsRead>().map_or(0, |read| read.take());
     staged.adds.sort_by(|a, b| a.path.cmp(&b.path));
     staged.rows = counts.rows();
     staged.counted = counts.found();
@@ -208,6 +212,7 @@ impl Staged {
             adds: vec![],
             rows: 0,
             bytes: 0,
+            effort: Effort::default(),
             counted: vec![],
             schema: Arc::new(datafusion::arrow::datatypes::Schema::empty()),
             litter: Arc::new(Litter::nothing()),

@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
+use tracing::{Instrument as _, Span};
 
 use crate::{Claim, Context, Execute, Link, Log};
 
@@ -29,9 +30,15 @@ enum Why {
 pub async fn work(link: Arc<dyn Link>, execute: Arc<dyn Execute>, attempts: Handle) {
     while let Some(Claim { assignment, stop }) = link.claim().await {
         let assignment = Arc::new(assignment);
-        let (mut attempt, stopping) = begin(&link, &execute, &attempts, &assignment);
-        let ending = watch_over(&mut attempt, &assignment, stop, stopping).await;
         let task = &assignment.plan.tasks[assignment.task];
+        let span =
+            tracing::info_span!("attempt", run = assignment.run_id, task = task.name, attempt = assignment.attempt);
+        let (mut attempt, stopping) = begin(&link, &execute, &attempts, &assignment, span.clone());
+        let ending = watch_over(&mut attempt, &assignment, stop, stopping).await;
+        if let Ending::Failed(failure) = &ending {
+            span.in_scope(|| tracing::info!("task `{}` failed: {}", task.name, failure.message));
+        }
+        drop(span);
         link.report(&assignment.run_id, &task.name, assignment.attempt, ending).await;
     }
 }
@@ -49,12 +56,13 @@ fn begin(
     execute: &Arc<dyn Execute>,
     attempts: &Handle,
     assignment: &Arc<Assignment>,
+    span: Span,
 ) -> (JoinSet<Ending>, watch::Sender<bool>) {
     let (stopping, stop) = watch::channel(false);
     let cx = Context { stop, log: Log::new(link.clone(), assignment.clone()) };
     let (execute, assignment) = (execute.clone(), assignment.clone());
     let mut attempt = JoinSet::new();
-    attempt.spawn_on(async move { execute.execute(&assignment, &cx).await }, attempts);
+    attempt.spawn_on(async move { execute.execute(&assignment, &cx).await }.instrument(span), attempts);
     (attempt, stopping)
 }
 

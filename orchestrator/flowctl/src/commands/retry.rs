@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use flow::name;
 use flow::plan::Plan;
@@ -45,12 +46,14 @@ pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
         }
         let engine = cx.engine_to_work()?;
         let file = earlier.plan().dir.join(earlier.plan().file.file_name().unwrap_or_default());
+        let began = SystemTime::now();
         let plan = if file.is_file() {
             Flow::plan(&engine, &file, &Wanted::again(earlier.plan()), &cx.settings()?.pools).await?
         } else {
             print::note(&format!("`{}` is gone; what the run recorded of it is used", file.display()));
             Plan::clone(earlier.plan())
         };
+        let compiled = (began, SystemTime::now());
         let pins = local::pin(&engine, &plan, Some(&store)).await?;
         let unknown = |task: &str| {
             let near = name::suggest(task, plan.tasks.iter().map(|task| task.name.as_str()));
@@ -58,6 +61,7 @@ pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
         };
         let adopted = run::adopt(&earlier, &loaded.pins, &plan, &pins, &args.from).map_err(unknown)?;
         let force = loaded.head.force || !args.from.is_empty();
-        local::run(cx, cores, engine, store, Order { plan, force, retry_of: Some(run_id), adopted }).await
+        let order = Order { plan, compiled, force, retry_of: Some(run_id), adopted };
+        local::run(cx, cores, engine, store, order).await
     })
 }

@@ -1,4 +1,5 @@
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use flow::api::{Meant, NewRun};
 
@@ -34,10 +35,12 @@ pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
     }
     cx.block_on_deciding(async |cores| {
         // A flow that does not compile leaves nothing behind.
+        let began = SystemTime::now();
         let plan = Flow::plan(&cx.engine()?, &args.flow, &args.wanted, &cx.settings()?.pools).await?;
+        let compiled = (began, SystemTime::now());
         let engine = cx.engine_to_work()?;
         let store = local::open_to_write(cx).await?;
-        let order = Order { plan, force: args.force, retry_of: None, adopted: vec![] };
+        let order = Order { plan, compiled, force: args.force, retry_of: None, adopted: vec![] };
         local::run(cx, cores, engine, store, order).await
     })
 }

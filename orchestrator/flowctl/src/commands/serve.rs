@@ -72,6 +72,7 @@ async fn serve(args: &Args, cx: &Context, cores: Handle) -> Result<(), Error> {
     if let Some(path) = args.flows.iter().find(|path| !path.exists()) {
         return Err(Error::not_found(format!("there is no flow file or folder `{}`", path.display())));
     }
+    telemetry::start();
     let tls = certificate(args)?;
     let listener = bind(args.listen).await?;
     local::ready(settings)?;

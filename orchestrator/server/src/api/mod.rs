@@ -9,6 +9,7 @@ mod endpoint;
 mod flows;
 mod guard;
 mod live;
+mod metrics;
 mod problem;
 mod request;
 mod runs;
@@ -42,6 +43,8 @@ type Shared = State<Arc<Service>>;
 fn endpoints() -> Vec<Endpoint> {
     let server = vec![
         get(None, "/health", "health", health).says("Says that the server is there."),
+        get(Read, "/metrics", "metrics", metrics::expose)
+            .says("What was counted here and how things are now, for Prometheus."),
         get(Read, "/v1/openapi.json", "openapi", openapi).says("This document."),
     ];
     let runs = vec![

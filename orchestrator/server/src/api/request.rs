@@ -1,5 +1,6 @@
 //! What handlers take from requests, with errors that say what is wrong.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::{Extension, Json};
+use flow::trace;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -37,6 +39,12 @@ pub(super) struct Name(pub String);
 
 /// What the client calls what it asks for.
 pub(super) struct Key(pub Option<String>);
+
+/// Where the client is in a trace of its own.
+pub(super) struct Caller(pub Option<trace::Place>);
+
+/// Which formats the client takes.
+pub(super) struct Accept(pub Option<String>);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Problem;
@@ -87,6 +95,26 @@ impl<S: Send + Sync> FromRequestParts<S> for Key {
     }
 }
 
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        Ok(Caller(text(parts, "traceparent").and_then(|header| trace::parse_parent(&header))))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Accept {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        Ok(Accept(text(parts, "accept")))
+    }
+}
+
+fn text(parts: &Parts, header: &str) -> Option<String> {
+    parts.headers.get(header)?.to_str().ok().map(str::to_owned)
+}
+
 impl<T: JsonSchema> Takes for Body<T> {
     fn describe(operation: &mut Operation, schemas: &mut SchemaGenerator) {
         let content = json!({ "application/json": { "schema": schemas.subschema_for::<T>() } });
@@ -117,6 +145,20 @@ impl Takes for Key {
         }));
         operation.problems.insert(400);
     }
+}
+
+impl Takes for Caller {
+    fn describe(operation: &mut Operation, _schemas: &mut SchemaGenerator) {
+        operation.parameters.push(json!({
+            "name": "traceparent", "in": "header", "required": false,
+            "description": "The span that asks, as W3C trace context says it; the run's trace has a link to it.",
+            "schema": { "type": "string" },
+        }));
+    }
+}
+
+impl Takes for Accept {
+    fn describe(_operation: &mut Operation, _schemas: &mut SchemaGenerator) {}
 }
 
 impl Takes for Extension<Pass> {

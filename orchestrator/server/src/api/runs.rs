@@ -15,7 +15,7 @@ use super::Shared;
 use super::answer::{Accepted, Made};
 use super::flows::{known, texts};
 use super::problem::Problem;
-use super::request::{Body, Key, Name, Params};
+use super::request::{Body, Caller, Key, Name, Params};
 use crate::gate::Pass;
 use crate::look::{self, Said, Which};
 use crate::service::Order;
@@ -62,12 +62,18 @@ impl JsonSchema for Limit {
     }
 }
 
-pub(super) async fn create(State(service): Shared, key: Key, Body(new): Body<NewRun>) -> Result<Made<Meant>, Problem> {
+pub(super) async fn create(
+    State(service): Shared,
+    key: Key,
+    Caller(caller): Caller,
+    Body(new): Body<NewRun>,
+) -> Result<Made<Meant>, Problem> {
     let flow = known(&service, &new.flow)?;
     let instant = |text: String| schedule::instant(&text).map_err(|why| Problem::bad(format!("logical_time: {why}")));
     let logical_time = new.logical_time.map(instant).transpose()?;
     let params = texts(new.params);
-    let order = Order { params, logical_time, key: key.0, select: new.select, force: new.force, once: new.once };
+    let (key, select, force, once) = (key.0, new.select, new.force, new.once);
+    let order = Order { params, logical_time, key, caller, select, force, once };
     let (run_id, is_new) = service.make(&flow, &order, Origin::Service).await?;
     Ok(Made { value: Meant { run_id }, is_new })
 }

@@ -15,6 +15,7 @@ use flow::plan::{Plan, TaskId};
 use flow::run::{Event, Record, Run, RunState};
 use flow::wire::{Outcome, Pins};
 use store::Origin;
+use telemetry::Watch;
 use tokio::sync::watch;
 
 use crate::hall::{Desk, Place};
@@ -101,7 +102,8 @@ pub async fn resume(open: OpenRun, seat: Seat<'_>) -> Result<Run, Error> {
     let inbox = batch::next_facts(&run, &open.records);
     let is_waiting = run.state() == RunState::Queued && run.cancelled_by().is_none();
     let beginning = if is_waiting { batch::beginning(vec![]) } else { VecDeque::new() };
-    let driver = Driver { seq: open.seq, inbox, ..Driver::new(run, open.pins, open.force, seat) };
+    let watch = Watch::new(&run, &open.records);
+    let driver = Driver { seq: open.seq, inbox, watch, ..Driver::new(run, open.pins, open.force, seat) };
     driver.begin(beginning).await
 }
 
@@ -118,6 +120,8 @@ struct Driver<'a> {
     /// There until the run is made.
     creation: Option<Creation>,
     seat: Seat<'a>,
+    /// Tells what is durable as metrics and spans.
+    watch: Watch,
     run: Run,
     /// The number of the last durable record.
     seq: u64,
@@ -143,6 +147,7 @@ impl<'a> Driver<'a> {
             force,
             creation: None,
             seat,
+            watch: Watch::new(&run, &[]),
             run,
             seq: 0,
             inbox: VecDeque::new(),

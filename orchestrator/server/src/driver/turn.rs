@@ -6,6 +6,7 @@ use flow::run::{Command, Event, Record};
 use flow::wire::Assignment;
 use store::Kind;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::batch::{Batch, Fact};
 use super::{Driver, TAIL_MS};
@@ -110,6 +111,7 @@ impl Driver<'_> {
         let Some(last) = records.last() else { return };
         self.seq = last.seq;
         (self.seat.observer)(&self.run, records);
+        self.watch.hear(&self.run, records);
         for record in records {
             self.tell_of_room(record);
             let Some((task, attempt)) = record.event.task() else { continue };
@@ -141,7 +143,7 @@ impl Driver<'_> {
         };
         self.held.insert((task, attempt), stop);
         // When the worker has left, the hall says so.
-        place.hand(Offer { assignment, stop: stopped });
+        place.hand(Offer { assignment, stop: stopped, at: Instant::now() });
     }
 
     /// Tells the workers what became of their reports, and whom to stop.

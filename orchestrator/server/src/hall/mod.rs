@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flow::wire::{Assignment, Ending};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 
 pub(crate) use presence::{Present, Seen};
 use queue::{Queue, Want};
@@ -62,6 +63,8 @@ pub struct Offer {
     pub assignment: Assignment,
     /// Turns true when the attempt should stop, and closes when the driver is gone.
     pub stop: watch::Receiver<bool>,
+    /// When it was handed out.
+    pub at: Instant,
 }
 
 /// What a driver hears.
@@ -168,19 +171,6 @@ impl Hall {
             let (task, reason) = (task.to_owned(), reason.to_owned());
             let _left = driver.send(Message::AttemptLost { task, attempt, reason });
         }
-    }
-
-    /// Every worker with its slots, and how many of them are taken.
-    #[cfg(test)]
-    pub fn workers(&self) -> Vec<(String, usize, usize)> {
-        let of = |(name, worker): (&String, &Worker)| (name.clone(), worker.slots, worker.busy);
-        self.state().workers.iter().map(of).collect()
-    }
-
-    /// How many places are held.
-    #[cfg(test)]
-    pub fn held(&self) -> usize {
-        *self.state().held.borrow()
     }
 
     /// Nothing new starts: claims answer `None` from now on. What runs can still be reported.
@@ -354,7 +344,8 @@ impl Drop for Place {
 impl Slots {
     /// Waits for work. `None` when there will be no more.
     pub async fn claim(&self) -> Option<Offer> {
-        self.offers.lock().await.recv().await
+        let offer = self.offers.lock().await.recv().await;
+        offer.inspect(|offer| telemetry::dispatched(offer.at.elapsed()))
     }
 
     /// Takes no more work, and gives up what was offered and not claimed yet.

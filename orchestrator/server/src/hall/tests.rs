@@ -4,6 +4,19 @@ use std::time::Duration;
 
 use super::*;
 
+impl Hall {
+    /// Every worker with its slots, and how many of them are taken.
+    pub fn workers(&self) -> Vec<(String, usize, usize)> {
+        let of = |(name, worker): (&String, &Worker)| (name.clone(), worker.slots, worker.busy);
+        self.state().workers.iter().map(of).collect()
+    }
+
+    /// How many places are held.
+    pub fn held(&self) -> usize {
+        *self.state().held.borrow()
+    }
+}
+
 fn labels(pairs: &[(&str, &str)]) -> Labels {
     pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
 }

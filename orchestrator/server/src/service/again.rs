@@ -1,10 +1,11 @@
 //! Runs that are over, done again.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use flow::plan::Plan;
 use flow::run::{self, Event, Run};
-use flow::{name, value};
+use flow::{name, trace, value};
 use store::{Kind, Loaded, NewRun, Origin};
 
 use super::{Order, Service, Trouble};
@@ -26,6 +27,7 @@ impl Service {
         if !earlier.state().is_terminal() {
             return Err(refused(Kind::Refused, format!("do run {run_id} again: it is not over"), None));
         }
+        let began = SystemTime::now();
         let plan = self.plan_of_today(earlier.plan()).await?;
         let pins = self.compile.pin(&plan).await?;
         let unknown = |task: &str| {
@@ -46,7 +48,12 @@ impl Service {
             once: None,
             turn: None,
         };
-        self.record(plan, &new, facts).await
+        let (compiled, flow) = ((began, SystemTime::now()), plan.flow.clone());
+        let (new_id, is_new) = self.record(plan, &new, facts).await?;
+        if is_new {
+            telemetry::compiled(&new_id, &flow, compiled, [trace::place(run_id)]);
+        }
+        Ok((new_id, is_new))
     }
 
     /// The flow as it is now, for what the run was asked for; as the run had it if the flow is not known here.

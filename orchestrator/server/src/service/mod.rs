@@ -19,12 +19,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use flow::Time;
 use flow::api::Once;
 use flow::catalogue::Catalogue;
 use flow::plan::Plan;
 use flow::schedule::Schedule;
 use flow::wire::Pins;
+use flow::{Time, trace};
 use serde_json::{Map, Value};
 use store::{Kind, Store};
 use tokio::net::TcpListener;
@@ -85,6 +85,11 @@ pub trait Compile: Send + Sync {
     /// Why they cannot be read.
     async fn sample(&self, dataset: &str, rows_max: usize) -> Result<Vec<Map<String, Value>>, String>;
 
+    /// The memory that queries in this process hold and may hold, in bytes. `None`: there are none.
+    fn memory(&self) -> Option<(u64, u64)> {
+        None
+    }
+
     /// Ends what the attempts of a run have left running on this machine.
     async fn end_leftovers(&self, run_id: &str);
 
@@ -123,6 +128,8 @@ pub struct Order {
     pub key: Option<String>,
     /// When another run for the same logical time stands for it.
     pub once: Option<Once>,
+    /// Where the client is in a trace of its own.
+    pub caller: Option<trace::Place>,
 }
 
 /// What a service is made of.

@@ -2,15 +2,17 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use flow::Time;
 use flow::plan::Plan;
 use flow::run::{Event, Record, Run};
 use store::{Created, Kind, Origin};
+use telemetry::Holder;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::flows::Flow;
 use super::{LEASE_MS, Order, Service, Trouble};
@@ -42,6 +44,7 @@ impl<S: Ledger> Service<S> {
         origin: Origin,
         turn: Option<(Time, Time)>,
     ) -> Result<(String, bool), Trouble> {
+        let began = SystemTime::now();
         let plan = self.compile.plan(&flow.file, &flow.text, order).await.map_err(Trouble::Flow)?;
         let pins = self.compile.pin(&plan).await?;
         let key = order.key.as_deref().filter(|_| !planted!(KeyForgotten));
@@ -57,7 +60,12 @@ impl<S: Ledger> Service<S> {
             once: order.once,
             turn,
         };
-        self.record(plan, &new, [Event::RunCreated].into_iter()).await
+        let compiled = (began, SystemTime::now());
+        let (run_id, is_new) = self.record(plan, &new, [Event::RunCreated].into_iter()).await?;
+        if is_new {
+            telemetry::compiled(&run_id, &flow.name, compiled, order.caller);
+        }
+        Ok((run_id, is_new))
     }
 
     /// Records a run with its first facts, to be driven by whoever takes it. Answers as [`Service::make`].
@@ -95,7 +103,8 @@ impl<S: Ledger> Service<S> {
                 Ok(open) => {
                     for head in open {
                         if !troubled.contains_key(&head.run_id) && !driven.values().any(|it| *it == head.run_id) {
-                            let task = drives.spawn(self.clone().drive(head.run_id.clone()));
+                            let span = tracing::info_span!("run", run = head.run_id, flow = head.flow);
+                            let task = drives.spawn(self.clone().drive(head.run_id.clone()).instrument(span));
                             driven.insert(task.id(), head.run_id);
                         }
                     }
@@ -181,6 +190,7 @@ impl<S: Ledger> Service<S> {
         if run.running().len() > 0 {
             // They are lost to the run, whatever they still do.
             self.compile.end_leftovers(run_id).await;
+            telemetry::lease_lost(Holder::Run);
         }
         Ok(Some(OpenRun { run, pins, force, seq, records: loaded.records, durations_ms }))
     }

@@ -128,6 +128,8 @@ impl<S: Ledger> Service<S> {
                 match self.make_in_turn(flow, &order, origin, Some(step)).await {
                     Err(Trouble::Store(error)) if error.kind == Kind::Conflict => return Ok(Some(now)),
                     Ok((run_id, true)) => {
+                        let late = self.clock.now().saturating_sub(schedule.due(&flow.name, time));
+                        telemetry::scheduled(&flow.name, late);
                         tracing::info!("flow `{}`: run {run_id} for {}", flow.name, flow::view::rfc3339(time));
                         return Ok(Some(now));
                     }

@@ -28,7 +28,7 @@ impl Busy {
 /// A hand that works in a server's own process.
 pub async fn work_here(world: Arc<World>, place: Arc<Slots>, busy: Arc<Busy>) {
     let never = Flag::default();
-    while let Some(Offer { assignment, stop }) = place.claim().await {
+    while let Some(Offer { assignment, stop, .. }) = place.claim().await {
         if busy.used.fetch_add(1, Ordering::Relaxed) >= busy.slots {
             world.broken(format!("{} attempts in {} slots", busy.used.load(Ordering::Relaxed), busy.slots));
         }

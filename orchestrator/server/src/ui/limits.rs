@@ -48,7 +48,7 @@ pub(super) async fn page(State(service): Shared, visitor: Visitor) -> Page {
 }
 
 /// The limits that flows set themselves, as pools.
-fn own(service: &Service) -> BTreeMap<String, u32> {
+pub(crate) fn own(service: &Service) -> BTreeMap<String, u32> {
     let mut own = BTreeMap::new();
     // Texts without the word need no reading.
     for flow in service.known_flows().iter().filter(|flow| flow.text.contains("limits")) {

@@ -36,6 +36,7 @@ use crate::service::Service;
 use fault::Fault;
 
 pub(crate) use guard::Connections;
+pub(crate) use limits::own as own_limits;
 
 type Shared = State<Arc<Service>>;
 

@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use datafusion::arrow::array::RecordBatch;
@@ -34,6 +35,17 @@ use quotes::Quotes;
 const AHEAD: usize = 2;
 
 type Batches = Box<dyn Iterator<Item = std::result::Result<RecordBatch, ArrowError>>>;
+
+/// How many rows were read of text files in a session. It is asked there, because their operator has no metrics.
+#[derive(Debug, Default)]
+pub(crate) struct RowsRead(AtomicU64);
+
+impl RowsRead {
+    /// Counts from nothing again.
+    pub(crate) fn take(&self) -> u64 {
+        self.0.swap(0, Ordering::Relaxed)
+    }
+}
 
 /// Files of one source with one schema.
 #[derive(Clone, Debug)]
@@ -97,9 +109,13 @@ impl PartitionStream for Partition {
         let mut stream = RecordBatchReceiverStreamBuilder::new(self.schema.clone(), AHEAD);
         let (sender, files, columns) = (stream.tx(), self.files.clone(), self.columns.clone());
         let rows_max = context.session_config().batch_size();
+        let read = context.session_config().get_extension::<RowsRead>().unwrap_or_default();
         stream.spawn_blocking(move || {
             for file in &files.files {
-                let gone = |batch| sender.blocking_send(Ok(batch)).is_err();
+                let gone = |batch: RecordBatch| {
+                    read.0.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
+                    sender.blocking_send(Ok(batch)).is_err()
+                };
                 if files.read(file, &columns, rows_max, gone)? {
                     break;
                 }

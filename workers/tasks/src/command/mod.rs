@@ -27,6 +27,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use flow::wire::{Assignment, Ending, Failure, Outcome};
 use tokio::process::Command;
+use tracing::Instrument as _;
 use worker::Context;
 
 pub use fingerprint::fingerprint;
@@ -88,10 +89,12 @@ async fn attempt(
     let wanted = artifacts::wanted(&settings.artifacts)?;
     let task = &assignment.plan.tasks[assignment.task];
     let scratch = Scratch::create(&folders.scratch, &assignment.run_id, &task.name, assignment.attempt)?;
-    let inputs = data.stage(assignment, cx, &scratch.inputs()).await?;
+    let inputs = data.stage(assignment, cx, &scratch.inputs()).instrument(tracing::info_span!("inputs")).await?;
     let command = prepare(settings, assignment, &inputs, &scratch.outputs())?;
     let grace = Duration::from_millis(task.kill_grace_ms);
-    let Some(ended) = process::run(command, cx, grace, &scratch.group_file()).await? else {
+    let group = scratch.group_file();
+    let running = process::run(command, cx, grace, &group).instrument(tracing::info_span!("command"));
+    let Some(ended) = running.await? else {
         return Ok(Ending::Cancelled);
     };
     match ended.status.code() {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use flow::Time;
 use flow::api::Once;
@@ -60,7 +60,9 @@ impl Shared {
     async fn drive(&self, time: Time) -> Result<Run, Refusal> {
         let refused = |message: String| Refusal::Other(Error::new(Exit::Failed, message));
         let order = Order { params: self.params.clone(), logical_time: Some(time), ..Order::default() };
+        let began = SystemTime::now();
         let plan = self.compiler.plan(&self.file, &self.text, &order).await.map_err(refused)?;
+        let compiled = (began, SystemTime::now());
         let pins = self.compiler.pin(&plan).await.map_err(|trouble| match trouble {
             Trouble::Store(error) => Refusal::Other(error.into()),
             Trouble::Flow(message) => refused(message),
@@ -87,6 +89,7 @@ impl Shared {
             holder: &holder,
             lease_ms: LEASE_MS,
         };
+        telemetry::compiled(&new.run_id, &new.plan.flow, compiled, []);
         server::drive(new, seat).await.map_err(|error| match error {
             server::Error::Exists { run_id } => Refusal::Exists(run_id),
             error => Refusal::Other(error.into()),

@@ -1,0 +1,5 @@
+select flow, state, count(*) from runs
+where state in ('queued', 'running')
+group by flow, state
+order by flow, state
+limit $1
