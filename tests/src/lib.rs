@@ -26,10 +26,12 @@ pub fn binary() -> PathBuf {
     binary
 }
 
-/// A command that sees nothing of this machine's settings: no `FLOWCTL_*`, no colours, `home` as its home.
+/// A command that sees nothing of this machine's settings: no `FLOWCTL_*`, no `OTEL_*`, no colours, `home` as its home.
 pub fn clean(program: impl AsRef<std::ffi::OsStr>, home: &Path) -> Command {
     let mut command = Command::new(program);
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("FLOWCTL_")) {
+    let settings = ["FLOWCTL_", "OTEL_", "TRACEPARENT"];
+    let is_setting = |name: &str| settings.iter().any(|setting| name.starts_with(setting));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_setting(&name.to_string_lossy())) {
         command.env_remove(name);
     }
     command.env("HOME", home).env("NO_COLOR", "1").env("COLUMNS", "120").env("LC_ALL", "C").env("TZ", "UTC");

@@ -36,4 +36,5 @@ lessons! {
     operations: "11-operations",
     limits: "12-limits",
     web: "13-web",
+    observe: "14-observe",
 }

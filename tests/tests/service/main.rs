@@ -5,13 +5,16 @@ mod api;
 mod authority;
 mod backfills;
 mod limits;
+mod metrics;
 mod operations;
 mod outage;
 mod pages;
 mod reasons;
+mod receiver;
 mod remote;
 mod secure;
 mod strangers;
+mod traces;
 mod world;
 
 use std::collections::BTreeSet;

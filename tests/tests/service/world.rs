@@ -17,6 +17,8 @@ pub struct World {
     folder: tempfile::TempDir,
     /// The URL of a PostgreSQL; `None`: SQLite in the folder.
     postgres: Option<String>,
+    /// What its processes find in their environment besides.
+    env: Vec<(String, String)>,
 }
 
 /// A process that is killed when it is dropped.
@@ -37,7 +39,7 @@ impl World {
     pub fn sqlite() -> World {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("flows")).unwrap();
-        World { folder, postgres: None }
+        World { folder, postgres: None, env: vec![] }
     }
 
     pub fn postgres() -> Option<World> {
@@ -50,6 +52,12 @@ impl World {
         World { postgres: Some(url), ..World::sqlite() }
     }
 
+    /// The same, with more in its environment.
+    pub fn with_env(mut self, env: &[(&str, &str)]) -> World {
+        self.env.extend(env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        self
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -60,7 +68,7 @@ impl World {
 
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = flowctl(self.folder.path());
-        command.args(args);
+        command.args(args).envs(self.env.iter().map(|(name, value)| (name, value)));
         if let Some(url) = &self.postgres {
             command.env("FLOWCTL_STORE", url);
         }

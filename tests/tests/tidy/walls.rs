@@ -10,8 +10,9 @@ use crate::{members, metadata, none, toml_of};
 const ARROWS: &[(&str, &[&str])] = &[
     ("flow", &[]),
     ("store", &["flow"]),
-    ("server", &["flow", "store"]),
-    ("flowctl", &["flow", "store", "server", "worker", "engine", "tasks"]),
+    ("telemetry", &["flow"]),
+    ("server", &["flow", "store", "telemetry"]),
+    ("flowctl", &["flow", "store", "telemetry", "server", "worker", "engine", "tasks"]),
     ("worker", &["flow"]),
     ("engine", &["flow"]),
     ("tasks", &["flow", "worker", "engine"]),
@@ -25,6 +26,7 @@ const OWNERS: &[(&str, &str)] = &[
     ("arrow", "engine"),
     ("parquet", "engine"),
     ("axum", "server"),
+    ("opentelemetry", "telemetry"),
 ];
 
 /// What the pure crate must not reach, not even through others.
@@ -68,8 +70,10 @@ fn heavy_libraries_have_one_owner() {
     let mut problems = vec![];
     for (name, _, manifest) in members().iter().filter(|(name, ..)| name != "tests") {
         for (library, owner) in OWNERS.iter().filter(|(_, owner)| owner != name) {
-            let prefix = format!("{library}-");
-            let wrong = named(manifest).into_iter().filter(|it| it == library || it.starts_with(&prefix));
+            let prefixes = [format!("{library}-"), format!("{library}_")];
+            let wrong = named(manifest)
+                .into_iter()
+                .filter(|it| it == library || prefixes.iter().any(|prefix| it.starts_with(prefix)));
             problems.extend(wrong.map(|it| format!("{name} names {it}, which only {owner} may")));
         }
     }
