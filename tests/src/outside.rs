@@ -40,15 +40,31 @@ pub fn browser(script: &str) -> Option<Command> {
         eprintln!("NOT RUN: there is no {}; tests/run installs it", browser.display());
         return None;
     }
-    let here = root().join("tests/outside/browser");
+    Some(node("browser", script))
+}
+
+/// A command that holds the files that it is given to the types of those who will read them, see
+/// `tests/outside/schemas/check.mjs`.
+pub fn types() -> Command {
+    node("schemas", "check.mjs")
+}
+
+/// The documents in a YAML file, as a list in JSON.
+pub fn yaml(file: &Path) -> String {
+    succeed(with(script("yaml_as_json.py"), &[file]))
+}
+
+/// A command that runs a script of the folder of `tests/outside` with the packages that it needs as its first argument.
+fn node(folder: &str, script: &str) -> Command {
+    let here = root().join("tests/outside").join(folder);
     let mut command = Command::new("node");
-    command.arg(here.join(script)).arg(packages(&here.join("package.json")));
-    Some(command)
+    command.arg(here.join(script)).arg(packages(folder, &here.join("package.json")));
+    command
 }
 
 /// The folder with the packages of npm, below the user's cache.
-fn packages(wanted: &Path) -> PathBuf {
-    let folder = cache().join("browser");
+fn packages(name: &str, wanted: &Path) -> PathBuf {
+    let folder = cache().join(name);
     once(wanted, &folder, || {
         fs::copy(wanted, folder.join("package.json")).expect("the cache can be written");
         let mut install = Command::new("npm");

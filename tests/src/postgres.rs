@@ -10,23 +10,40 @@ use crate::succeed;
 
 /// The URL of a new, empty schema. `None` where no PostgreSQL was started, which CI does not accept.
 pub fn schema() -> Option<String> {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let Ok(url) = std::env::var("FLOWCTL_TEST_POSTGRES") else {
-        assert!(std::env::var_os("CI").is_none(), "FLOWCTL_TEST_POSTGRES is not set; run tests/with-postgres");
-        eprintln!("NOT RUN on PostgreSQL: run the tests through tests/with-postgres");
-        return None;
-    };
-    let schema = format!("t{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let (url, schema) = (server()?, name());
     psql(&url, &format!("create schema {schema}"));
     let mark = if url.contains('?') { '&' } else { '?' };
     Some(format!("{url}{mark}options[search_path]={schema}"))
 }
 
-/// Runs a statement.
-pub fn psql(url: &str, sql: &str) {
+/// The URL of a new, empty database, for what looks at all schemas. `None` where no PostgreSQL was started.
+pub fn database() -> Option<String> {
+    let (url, database) = (server()?, name());
+    psql(&url, &format!("create database {database}"));
+    let (address, options) = url.split_once('?').unwrap_or((&url, ""));
+    let (host, _) = address.rsplit_once('/').expect("the URL names a database");
+    Some(format!("{host}/{database}?{options}"))
+}
+
+fn server() -> Option<String> {
+    let Ok(url) = std::env::var("FLOWCTL_TEST_POSTGRES") else {
+        assert!(std::env::var_os("CI").is_none(), "FLOWCTL_TEST_POSTGRES is not set; run tests/with-postgres");
+        eprintln!("NOT RUN on PostgreSQL: run the tests through tests/with-postgres");
+        return None;
+    };
+    Some(url)
+}
+
+fn name() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("t{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Runs a statement and gives its rows, a line each.
+pub fn psql(url: &str, sql: &str) -> String {
     let mut psql = Command::new("psql");
     psql.args(["-XqAt", "-v", "ON_ERROR_STOP=1", "-d", url.trim_end_matches(['?', '&']), "-c", sql]);
-    succeed(psql);
+    succeed(psql)
 }
 
 /// A PostgreSQL that a test may stop. It is gone when it is dropped.

@@ -4,6 +4,7 @@
 mod api;
 mod authority;
 mod backfills;
+mod dashboards;
 mod limits;
 mod metrics;
 mod operations;
@@ -13,7 +14,9 @@ mod reasons;
 mod receiver;
 mod remote;
 mod secure;
+mod site;
 mod strangers;
+mod topology;
 mod traces;
 mod world;
 

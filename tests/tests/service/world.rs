@@ -89,9 +89,9 @@ impl World {
     }
 
     pub fn serve(&self, args: &[&str]) -> Process {
-        let mut command = self.command(&["serve", "flows"]);
-        command.args(if args.contains(&"--listen") { &[][..] } else { &["--listen", "127.0.0.1:0"] }).args(args);
-        self.served(command)
+        let mut serve = self.command(&["serve", "flows"]);
+        serve.args(if args.contains(&"--listen") { &[][..] } else { &["--listen", "127.0.0.1:0"] }).args(args);
+        Process::server(serve, &self.path(""))
     }
 
     /// A server that may open so many files.
@@ -100,18 +100,7 @@ impl World {
         let mut limited = tests::clean("sh", self.folder.path());
         limited.current_dir(self.folder.path()).args(["-c", &format!("ulimit -n {files}; exec \"$0\" \"$@\"")]);
         limited.arg(ours.get_program()).args(ours.get_args());
-        self.served(limited)
-    }
-
-    fn served(&self, mut command: Command) -> Process {
-        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
-        let address = lines.find_map(|line| Some(line.strip_prefix("listening on ")?.split_once("://")?.1.to_owned()));
-        let address = address.expect("it listens");
-        let log = self.path(&format!("serve-{}.log", child.id()));
-        let copied = log.clone();
-        std::thread::spawn(move || copy(lines, &copied));
-        Process { child, address, tls: None, log }
+        Process::server(limited, &self.path(""))
     }
 
     pub fn worker(&self, server: &Process, args: &[&str]) -> Process {
@@ -124,9 +113,9 @@ impl World {
             |server: &&Process| format!("{}://{}", if server.tls.is_some() { "https" } else { "http" }, server.address);
         let urls: Vec<String> = servers.iter().map(url).collect();
         let mut command = self.command(&["worker", "--server", &urls.join(",")]);
+        command.args(args);
         let log = self.path(&format!("worker-{}.log", args.join("_").replace('/', "-")));
-        let child = command.args(args).stderr(fs::File::create(&log).unwrap()).spawn().unwrap();
-        Process { child, address: servers[0].address.clone(), tls: None, log }
+        Process::start(command, &servers[0].address, log)
     }
 
     /// Asks for a run through the API. Answers its id.
@@ -169,6 +158,24 @@ impl World {
 }
 
 impl Process {
+    /// Starts what talks to an address or listens there.
+    pub fn start(mut command: Command, address: &str, log: PathBuf) -> Process {
+        let child = command.stderr(fs::File::create(&log).unwrap()).spawn().unwrap();
+        Process { child, address: address.to_owned(), tls: None, log }
+    }
+
+    /// Starts a server, and waits until it has said where it listens. Its log is in the folder.
+    pub fn server(mut command: Command, logs: &Path) -> Process {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+        let address = lines.find_map(|line| Some(line.strip_prefix("listening on ")?.split_once("://")?.1.to_owned()));
+        let address = address.expect("it listens");
+        let log = logs.join(format!("serve-{}.log", child.id()));
+        let copied = log.clone();
+        std::thread::spawn(move || copy(lines, &copied));
+        Process { child, address, tls: None, log }
+    }
+
     pub fn id(&self) -> u32 {
         self.child.id()
     }
@@ -180,6 +187,11 @@ impl Process {
 
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Its exit code, once it has ended.
+    pub fn ended(&mut self) -> Option<i32> {
+        self.child.try_wait().unwrap()?.code()
     }
 
     pub fn wait(mut self) -> Option<i32> {
