@@ -1,12 +1,12 @@
 //! The lessons' pages as tests: every command of a `console` block is run, and what the page shows must come out.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::{binary, clean, root};
+use crate::{binary, clean, copy_folder, root};
 
 /// A command of a page, with the output shown below it.
 struct Step {
@@ -84,22 +84,9 @@ fn parse(page: &str) -> Vec<Part> {
 /// A copy of the lesson as `lesson`, with the data that lessons share beside it.
 fn workplace(folder: &Path) -> tempfile::TempDir {
     let place = tempfile::tempdir().expect("a temporary folder");
-    copy(folder, &place.path().join("lesson"));
+    copy_folder(folder, &place.path().join("lesson"));
     std::os::unix::fs::symlink(root().join("examples/data"), place.path().join("data")).expect("a link");
     place
-}
-
-fn copy(from: &Path, to: &PathBuf) {
-    fs::create_dir_all(to).expect("a temporary folder can be written");
-    for entry in fs::read_dir(from).expect("a lesson's folder can be read") {
-        let entry = entry.expect("a lesson's folder can be read");
-        let name = entry.file_name();
-        match entry.path().is_dir() {
-            _ if name == ".flowctl" => {}
-            true => copy(&entry.path(), &to.join(name)),
-            false => drop(fs::copy(entry.path(), to.join(name)).expect("a lesson's file can be copied")),
-        }
-    }
 }
 
 /// Runs a shell line whose `$?` is `before`; gives its exit code and what it printed on both streams, in their order.

@@ -5,6 +5,7 @@ pub mod lesson;
 pub mod outside;
 pub mod postgres;
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -43,6 +44,20 @@ pub fn flowctl(folder: &Path) -> Command {
     let mut command = clean(binary(), folder);
     command.current_dir(folder);
     command
+}
+
+/// Copies a folder with all that is in it, but for what flowctl left there.
+pub fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a temporary folder can be written");
+    for entry in fs::read_dir(from).expect("a folder of the repository can be read") {
+        let entry = entry.expect("a folder of the repository can be read");
+        let to = to.join(entry.file_name());
+        match entry.path().is_dir() {
+            _ if entry.file_name() == ".flowctl" => {}
+            true => copy_folder(&entry.path(), &to),
+            false => drop(fs::copy(entry.path(), to).expect("a file of the repository can be copied")),
+        }
+    }
 }
 
 /// Runs to the end and returns what it printed on both streams; panics with it unless it succeeded.

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
-use tests::{outside, succeed};
+use tests::{copy_folder, outside, succeed};
 
-use crate::{copy, deploy, yaml};
+use crate::{deploy, yaml};
 
 fn dashboards(folder: &Path) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -23,14 +23,15 @@ fn read(file: &Path) -> Value {
 #[test]
 fn dashboards_are_what_their_sources_make() {
     let folder = tempfile::tempdir().unwrap();
-    copy(&deploy("grafana"), folder.path());
+    copy_folder(&deploy("grafana"), folder.path());
     let made = folder.path().join("dashboards");
     fs::remove_dir_all(&made).unwrap();
     fs::create_dir(&made).unwrap();
     let mut make = Command::new("python3");
     make.arg(folder.path().join("make.py"));
     succeed(make);
-    let names = |folder: &Path| dashboards(folder).iter().map(|it| it.file_name().unwrap().to_owned()).collect::<Vec<_>>();
+    let names =
+        |folder: &Path| dashboards(folder).iter().map(|it| it.file_name().unwrap().to_owned()).collect::<Vec<_>>();
     let kept = deploy("grafana/dashboards");
     assert_eq!(names(&made), names(&kept));
     for (made, kept) in dashboards(&made).iter().zip(dashboards(&kept)) {
@@ -58,7 +59,9 @@ fn panels_are_explained_and_lie_beside_each_other() {
             let title = panel["title"].as_str().unwrap();
             assert!(ids.insert(panel["id"].as_u64()), "{title}: its id is another's");
             let side = |name: &str| panel["gridPos"][name].as_u64().unwrap();
-            for (x, y) in (side("x")..side("x") + side("w")).flat_map(|x| (side("y")..side("y") + side("h")).map(move |y| (x, y))) {
+            for (x, y) in
+                (side("x")..side("x") + side("w")).flat_map(|x| (side("y")..side("y") + side("h")).map(move |y| (x, y)))
+            {
                 assert!(x < 24 && cells.insert((x, y)), "{}: {title} lies on another panel", file.display());
             }
             if panel["type"] != "row" {
@@ -72,9 +75,12 @@ fn panels_are_explained_and_lie_beside_each_other() {
 #[test]
 fn what_is_provisioned_is_what_dashboards_ask_for() {
     let sources = yaml(&deploy("grafana/provisioning/datasources/flowctl.yaml")).remove(0);
-    let kinds: BTreeSet<&str> = sources["datasources"].as_array().unwrap().iter().map(|it| it["type"].as_str().unwrap()).collect();
+    let kinds: BTreeSet<&str> =
+        sources["datasources"].as_array().unwrap().iter().map(|it| it["type"].as_str().unwrap()).collect();
     for file in dashboards(&deploy("grafana/dashboards")) {
-        for variable in read(&file)["templating"]["list"].as_array().unwrap().iter().filter(|it| it["type"] == "datasource") {
+        for variable in
+            read(&file)["templating"]["list"].as_array().unwrap().iter().filter(|it| it["type"] == "datasource")
+        {
             assert!(kinds.contains(variable["query"].as_str().unwrap()), "{}: {variable}", file.display());
         }
     }

@@ -5,14 +5,14 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
 use serde_json::Value;
-use tests::{flowctl, outside, succeed};
+use tests::{copy_folder, flowctl, outside, succeed};
 
-use crate::{LONGER_S, copy, deploy, grace_s, outcome, texts, yaml};
+use crate::{LONGER_S, deploy, grace_s, outcome, texts, yaml};
 
 /// The manifests with secrets that are none, as `README.md` says to make them.
 fn manifests() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    copy(&deploy("kubernetes"), folder.path());
+    copy_folder(&deploy("kubernetes"), folder.path());
     let secrets = folder.path().join("secrets");
     fs::create_dir_all(&secrets).unwrap();
     fs::write(secrets.join("store.env"), "FLOWCTL_STORE=postgres://flowctl@postgres/flowctl\n").unwrap();
@@ -56,7 +56,10 @@ fn manifests_fit_the_schemas_of_kubernetes() {
 fn autoscaling_fits_the_types_of_keda() {
     let (folder, file) = rendered("autoscaling");
     let scaled = yaml(&file).remove(0);
-    assert_eq!((&scaled["kind"], &scaled["spec"]["scaleTargetRef"]["name"]), (&"ScaledObject".into(), &"worker".into()));
+    assert_eq!(
+        (&scaled["kind"], &scaled["spec"]["scaleTargetRef"]["name"]),
+        (&"ScaledObject".into(), &"worker".into())
+    );
     let json = folder.path().join("scaled.json");
     fs::write(&json, scaled.to_string()).unwrap();
     let mut types = outside::types();
@@ -64,7 +67,11 @@ fn autoscaling_fits_the_types_of_keda() {
     println!("{}", succeed(types));
     let slots = pods().into_iter().find(|it| it.1 == "worker").map(|it| it.2["containers"][0]["args"].clone()).unwrap();
     let slots = texts(&slots).windows(2).find(|it| it[0] == "--slots").map(|it| it[1].to_owned());
-    assert_eq!(scaled["spec"]["triggers"][0]["metadata"]["threshold"].as_str(), slots.as_deref(), "a worker for so many tasks");
+    assert_eq!(
+        scaled["spec"]["triggers"][0]["metadata"]["threshold"].as_str(),
+        slots.as_deref(),
+        "a worker for so many tasks"
+    );
 }
 
 #[test]
@@ -107,7 +114,7 @@ fn flows_of_a_config_map_are_found_once() {
     let folder = tempfile::tempdir().unwrap();
     // As Kubernetes lays them out: folders that begin with dots, and links to what is in them.
     let now = folder.path().join("flows/..2026_11_27");
-    copy(&deploy("kubernetes/flows"), &now);
+    copy_folder(&deploy("kubernetes/flows"), &now);
     symlink("..2026_11_27", folder.path().join("flows/..data")).unwrap();
     symlink("..data/hello.toml", folder.path().join("flows/hello.toml")).unwrap();
     fs::copy(deploy("kubernetes/flowctl.toml"), folder.path().join("flowctl.toml")).unwrap();

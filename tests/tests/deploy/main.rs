@@ -37,20 +37,9 @@ const LONGER_S: u64 = 10;
 
 /// The exit code of a command and all it said.
 fn outcome(mut command: Command) -> (Option<i32>, String) {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?} did not start: {error}; tests/run installs it"));
+    let output =
+        command.output().unwrap_or_else(|error| panic!("{command:?} did not start: {error}; tests/run installs it"));
     (output.status.code(), [output.stdout, output.stderr].map(|it| String::from_utf8_lossy(&it).into_owned()).concat())
-}
-
-/// A copy of a folder of `deploy/` that may be changed.
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let to = to.join(entry.file_name());
-        match entry.path().is_dir() {
-            true => copy(&entry.path(), &to),
-            false => drop(fs::copy(entry.path(), to).unwrap()),
-        }
-    }
 }
 
 #[test]

@@ -3,6 +3,8 @@
 use std::fs;
 use std::process::Command;
 
+use tests::copy_folder;
+
 use crate::{deploy, outcome};
 
 fn promtool(args: &[&str]) -> (Option<i32>, String) {
@@ -26,7 +28,10 @@ fn every_alert_is_tried() {
     let alerts: Vec<&str> = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
     assert!(alerts.len() >= 6, "{alerts:?}");
     for alert in alerts {
-        assert!(tests.contains(&format!("alertname=\"{alert}\"")) || tests.contains(&format!("alertname: {alert}")), "{alert}");
+        assert!(
+            tests.contains(&format!("alertname=\"{alert}\"")) || tests.contains(&format!("alertname: {alert}")),
+            "{alert}"
+        );
     }
 }
 
@@ -40,7 +45,7 @@ fn the_configuration_is_clean() {
     for name in ["ca.pem", "prometheus.token"] {
         fs::write(folder.path().join(name), "").unwrap();
     }
-    crate::copy(&deploy("prometheus/rules"), &folder.path().join("rules"));
+    copy_folder(&deploy("prometheus/rules"), &folder.path().join("rules"));
     let config = folder.path().join("prometheus.yml");
     fs::write(&config, text).unwrap();
     let (code, said) = promtool(&["check", "config", config.to_str().unwrap()]);

@@ -3,7 +3,9 @@
 use std::fs;
 use std::process::Command;
 
-use crate::{LONGER_S, copy, deploy, grace_s, outcome};
+use tests::copy_folder;
+
+use crate::{LONGER_S, deploy, grace_s, outcome};
 
 /// Out of 100, of what a service could do to the machine. Without the rules for all of them it is 92.
 const EXPOSURE_MAX: &str = "20";
@@ -14,7 +16,7 @@ const UNITS: [&str; 4] =
 /// The units beside each other, with a program in them that is there, and a worker made of its template.
 fn units() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    copy(&deploy("systemd"), folder.path());
+    copy_folder(&deploy("systemd"), folder.path());
     for entry in fs::read_dir(folder.path()).unwrap().map(Result::unwrap).filter(|it| it.path().is_file()) {
         let text = fs::read_to_string(entry.path()).unwrap();
         let start = |line: &str| match line.strip_prefix("ExecStart=/usr/local/") {
@@ -51,7 +53,8 @@ fn services_may_do_little_to_the_machine() {
 fn systemd_waits_longer_than_the_services_do() {
     for unit in ["flowctl-serve.service", "flowctl-worker@.service"] {
         let text = fs::read_to_string(deploy("systemd").join(unit)).unwrap();
-        let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_else(|| panic!("{unit}: {key}"));
+        let value =
+            |key: &str| text.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_else(|| panic!("{unit}: {key}"));
         let args: Vec<&str> = value("ExecStart=").split(' ').collect();
         let stop = flow::duration::parse(value("TimeoutStopSec=")).unwrap() / 1_000;
         assert_eq!(stop, grace_s(&args) + LONGER_S, "{unit}");

@@ -206,7 +206,8 @@ fn reader(site: &Site) -> String {
     psql.args(["--no-psqlrc", "--quiet", "--variable=password=of-a-test"]);
     psql.arg(format!("--file={}", root().join("deploy/grafana/reader.sql").display())).arg(&site.store);
     succeed(psql);
-    site.store.replacen("flowctl@", "flowctl_reader@", 1)
+    let (scheme, rest) = site.store.split_once("://").unwrap();
+    format!("{scheme}://flowctl_reader@{}", rest.split_once('@').unwrap().1)
 }
 
 /// Lets everything happen that dashboards tell of.

@@ -38,8 +38,7 @@ impl Site {
         fs::create_dir(at("srv/examples")).unwrap();
         symlink(root().join("examples/data"), at("srv/examples/data")).unwrap();
         lay_out(&at("srv/flows"));
-        let documents: Vec<Value> =
-            serde_json::from_str(&outside::yaml(&root().join("deploy/compose.yaml"))).unwrap();
+        let documents: Vec<Value> = serde_json::from_str(&outside::yaml(&root().join("deploy/compose.yaml"))).unwrap();
         let compose = documents.into_iter().next().unwrap();
         let mut secrets = Command::new(root().join("deploy/secrets.sh"));
         secrets.arg(at("secrets"));
@@ -72,8 +71,7 @@ impl Site {
     pub fn worker(&self, more: &[&str]) -> Process {
         let own = self.path("further-worker");
         fs::create_dir(&own).unwrap();
-        let mut command =
-            command(&self.compose, "worker", self.folder.path(), &self.store, &self.server.address, own);
+        let mut command = command(&self.compose, "worker", self.folder.path(), &self.store, &self.server.address, own);
         command.args(more);
         Process::start(command, &self.server.address, self.path("further-worker.log"))
     }

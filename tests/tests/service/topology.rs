@@ -55,7 +55,11 @@ fn the_documented_topology_runs_and_is_brought_back() {
     bring_back(&mut site, &copy);
     let (count, kept) = (succeed(site.flowctl(&["query", rows])), runs(&site));
     assert_eq!(count, before.0);
-    assert!(kept.len() >= 2 && before.1.ends_with(&kept), "the runs up to the copy are there: {kept:?} of {:?}", before.1);
+    assert!(
+        kept.len() >= 2 && before.1.ends_with(&kept),
+        "the runs up to the copy are there: {kept:?} of {:?}",
+        before.1
+    );
     // Files of attempts that were under way are in the copy as well.
     let _found = site.flowctl(&["fsck", "--repair"]).status().unwrap();
     succeed(site.flowctl(&["fsck"]));
