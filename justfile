@@ -19,6 +19,10 @@ store:
 chaos rounds='10' *args='':
     python3 tests/chaos/run.py --rounds {{ rounds }} {{ args }}
 
+# The dashboards of deploy/grafana, out of their sources.
+dashboards:
+    python3 deploy/grafana/make.py
+
 # The rules of the house.
 tidy:
     cargo nextest run -p tests --test tidy

@@ -39,8 +39,13 @@ fn name() -> String {
     format!("t{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Runs a statement and gives its rows, a line each.
-pub fn psql(url: &str, sql: &str) -> String {
+/// Runs a statement.
+pub fn psql(url: &str, sql: &str) {
+    rows(url, sql);
+}
+
+/// The rows of a query, a line each.
+pub fn rows(url: &str, sql: &str) -> String {
     let mut psql = Command::new("psql");
     psql.args(["-XqAt", "-v", "ON_ERROR_STOP=1", "-d", url.trim_end_matches(['?', '&']), "-c", sql]);
     succeed(psql)

@@ -31,7 +31,7 @@ fn scheduled(site: &Site) -> Vec<Value> {
 /// Who did the tasks of all runs.
 fn who_worked(site: &Site) -> BTreeSet<String> {
     let workers = "select distinct event::jsonb ->> 'worker' from events where event like '%\"task_started\"%'";
-    postgres::psql(&site.store, workers).lines().map(str::to_owned).collect()
+    postgres::rows(&site.store, workers).lines().map(str::to_owned).collect()
 }
 
 #[test]
