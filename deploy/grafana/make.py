@@ -106,7 +106,8 @@ def targets(spec: dict, kind: str) -> list:
             continue
         form = {"table": "table", "heatmap": "heatmap"}.get(spec["type"], "time_series")
         instant = spec["type"] in ("stat", "table", "bargauge")
-        made.append(target | {"expr": query, "legendFormat": legend, "format": form, "instant": instant, "range": not instant})
+        target |= {"expr": query, "legendFormat": legend, "format": form, "instant": instant, "range": not instant}
+        made.append(target | ({"exemplar": True} if spec.get("exemplars") else {}))
     return made
 
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use tests::{outside, succeed};
 
-use crate::{LONGER_S, deploy, grace_s, texts, yaml};
+use crate::{LONGER_S, deploy, grace_s, is_understood, texts, yaml};
 
 fn compose() -> Value {
     yaml(&deploy("compose.yaml")).remove(0)
@@ -71,6 +71,7 @@ fn our_containers_can_write_nowhere_but_into_volumes_and_may_end_in_peace() {
         assert_eq!(texts(&service["cap_drop"]), ["ALL"], "{name}");
         let args = texts(&service["command"]);
         if args.contains(&"--grace") {
+            is_understood(&args);
             let stop = flow::duration::parse(service["stop_grace_period"].as_str().unwrap()).unwrap() / 1_000;
             assert_eq!(stop, grace_s(&args) + LONGER_S, "{name}");
         }

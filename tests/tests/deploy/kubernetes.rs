@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 use tests::{copy_folder, flowctl, outside, succeed};
 
-use crate::{LONGER_S, deploy, grace_s, outcome, texts, yaml};
+use crate::{LONGER_S, deploy, grace_s, is_understood, outcome, texts, yaml};
 
 /// The manifests with secrets that are none, as `README.md` says to make them.
 fn manifests() -> tempfile::TempDir {
@@ -86,6 +86,7 @@ fn pods_may_do_little_and_may_end_in_peace() {
         assert_eq!(container["securityContext"]["allowPrivilegeEscalation"], false, "{name}");
         assert_eq!(texts(&container["securityContext"]["capabilities"]["drop"]), ["ALL"], "{name}");
         assert!(container["resources"]["limits"]["memory"].is_string(), "{name}");
+        is_understood(&texts(&container["args"]));
         if kind == "Deployment" {
             let stop = pod["terminationGracePeriodSeconds"].as_u64().unwrap();
             assert_eq!(stop, grace_s(&texts(&container["args"])) + LONGER_S, "{name}");

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
-use tests::{outside, root};
+use tests::{flowctl, outside, root, succeed};
 
 fn deploy(name: &str) -> PathBuf {
     root().join("deploy").join(name)
@@ -34,6 +34,14 @@ fn grace_s(args: &[&str]) -> u64 {
 
 /// Who ends a service waits this much longer than the service waits for its tasks.
 const LONGER_S: u64 = 10;
+
+/// The command line asks flowctl for what it has.
+fn is_understood(args: &[&str]) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = flowctl(folder.path());
+    command.args(args).arg("--help");
+    succeed(command);
+}
 
 /// The exit code of a command and all it said.
 fn outcome(mut command: Command) -> (Option<i32>, String) {

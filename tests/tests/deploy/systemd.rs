@@ -5,7 +5,7 @@ use std::process::Command;
 
 use tests::copy_folder;
 
-use crate::{LONGER_S, deploy, grace_s, outcome};
+use crate::{LONGER_S, deploy, grace_s, is_understood, outcome};
 
 /// Out of 100, of what a service could do to the machine. Without the rules for all of them it is 92.
 const EXPOSURE_MAX: &str = "20";
@@ -55,7 +55,8 @@ fn systemd_waits_longer_than_the_services_do() {
         let text = fs::read_to_string(deploy("systemd").join(unit)).unwrap();
         let value =
             |key: &str| text.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_else(|| panic!("{unit}: {key}"));
-        let args: Vec<&str> = value("ExecStart=").split(' ').collect();
+        let args: Vec<&str> = value("ExecStart=").split(' ').skip(1).collect();
+        is_understood(&args);
         let stop = flow::duration::parse(value("TimeoutStopSec=")).unwrap() / 1_000;
         assert_eq!(stop, grace_s(&args) + LONGER_S, "{unit}");
         assert_eq!(value("KillMode="), "mixed", "{unit}: tasks get no signal before the service does");

@@ -80,6 +80,8 @@ struct Asked {
 
 enum Query {
     Prometheus(String),
+    /// The single values, with their traces, in the histograms of a query.
+    Exemplars(String),
     Sql(String),
 }
 
@@ -95,10 +97,15 @@ fn dashboards() -> Vec<Value> {
     files.map(|entry| serde_json::from_str(&fs::read_to_string(entry.unwrap().path()).unwrap()).unwrap()).collect()
 }
 
+/// The time that is shown, in seconds since the epoch.
+fn window() -> (String, String) {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    ((now - 3600).to_string(), (now + 60).to_string())
+}
+
 /// What Grafana would put in.
 fn filled(text: &str, chosen: &Chosen) -> String {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
-    let (from, to) = ((now - 3600).to_string(), (now + 60).to_string());
+    let (from, to) = window();
     let ours = [
         ("$__unixEpochFrom()", from.as_str()),
         ("$__unixEpochTo()", &to),
@@ -154,6 +161,9 @@ fn panels(dashboard: &Value, chosen: &Chosen) -> Vec<Asked> {
                 Some(expr) => Query::Prometheus(filled(expr, chosen)),
                 None => Query::Sql(filled(target["rawSql"].as_str().unwrap(), chosen)),
             };
+            if let (Query::Prometheus(query), true) = (&query, target["exemplar"] == true) {
+                asked.push(Asked { place: format!("{place}, exemplars"), query: Query::Exemplars(query.clone()) });
+            }
             asked.push(Asked { place, query });
         }
     }
@@ -191,6 +201,7 @@ fn rows(reader: &str, sql: &str) -> Result<String, String> {
 fn lack(site: &Site, reader: &str, asked: &Asked) -> Option<String> {
     let (text, found) = match &asked.query {
         Query::Prometheus(query) => (query, site.values(query).map(|values| !values.is_empty())),
+        Query::Exemplars(query) => (query, exemplars(site, query).map(|found| found > 0)),
         Query::Sql(query) => (query, rows(reader, query).map(|rows| !rows.trim().is_empty())),
     };
     match found {
@@ -198,6 +209,12 @@ fn lack(site: &Site, reader: &str, asked: &Asked) -> Option<String> {
         Ok(false) => Some(format!("{}: no data: {text}", asked.place)),
         Err(error) => Some(format!("{}: {error}: {text}", asked.place)),
     }
+}
+
+fn exemplars(site: &Site, query: &str) -> Result<usize, String> {
+    let (from, to) = window();
+    let found = site.prometheus("query_exemplars", &[("query", query), ("start", &from), ("end", &to)])?;
+    Ok(found.as_array().map_or(0, Vec::len))
 }
 
 /// The role of the dashboards, made as `compose.yaml` does, and the URL that it reads the store by.
