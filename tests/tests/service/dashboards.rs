@@ -16,7 +16,7 @@ use crate::MINUTE;
 use crate::site::Site;
 use crate::world::until;
 
-/// What goes well, with checks of which one warns, a program that says something, and a pool.
+/// What goes well, with checks of which one warns, a program that says something and has to be tried twice, and a pool.
 const SALES: &str = r#"name = "sales"
 [schedule]
 cron = "* * * * * *"
@@ -26,7 +26,8 @@ checks = [{ not_null = ["id"] }, { between = { column = "amount", min = 1 }, sev
 [tasks.still]
 sql = "select value as n from generate_series(1, 10)"
 [tasks.report]
-command = ["sh", "-c", "echo reported"]
+command = ["sh", "-c", "echo reported; test $FLOWCTL_ATTEMPT -gt 1"]
+retry = { attempts = 2, delay = "50ms" }
 pool = "narrow"
 after = ["orders"]
 "#;
@@ -50,7 +51,11 @@ checks = [{ between = { column = "n", max = 2 } }]
 "#;
 
 /// What holds a slot of a pool for as long as the test lasts.
-const HELD: &str = "name = \"held\"\n[tasks.t]\ncommand = [\"sh\", \"-c\", \"sleep 300\"]\npool = \"wide\"\n";
+const HELD: &str = r#"name = "held"
+[tasks.t]
+command = ["sh", "-c", "while [ -e ../../tokens ]; do sleep 0.2; done"]
+pool = "wide"
+"#;
 
 /// What no worker can do.
 const LONELY: &str = "name = \"lonely\"\n[tasks.t]\ncommand = [\"true\"]\nrequires = { gpu = \"yes\" }\n";
@@ -58,7 +63,7 @@ const LONELY: &str = "name = \"lonely\"\n[tasks.t]\ncommand = [\"true\"]\nrequir
 /// What a worker does that will be killed, and then another.
 const DOOMED: &str = r#"name = "doomed"
 [tasks.t]
-command = ["sh", "-c", "touch ../../begun; sleep 300"]
+command = ["sh", "-c", "touch ../../begun; while [ -e ../../tokens ]; do sleep 0.2; done"]
 requires = { zone = "doomed" }
 "#;
 
@@ -73,11 +78,13 @@ fn lay_out(flows: &Path) {
 }
 
 /// A query that is to have data, and where it stands.
+#[derive(Clone)]
 struct Asked {
     place: String,
     query: Query,
 }
 
+#[derive(Clone)]
 enum Query {
     Prometheus(String),
     /// The single values, with their traces, in the histograms of a query.
@@ -243,27 +250,34 @@ fn every_query_of_dashboards_and_alerts_has_data() {
     let Some(site) = Site::start(lay_out) else { return };
     let reader = reader(&site);
     let_things_happen(&site);
-    let deadline = Instant::now() + 2 * MINUTE;
-    loop {
-        let mut lacking = vec![];
-        let mut asked = judged();
-        for dashboard in dashboards() {
-            match choose(&site, &reader, &dashboard) {
-                Ok(chosen) => asked.extend(panels(&dashboard, &chosen)),
-                Err(why) => lacking.push(format!("{}: {why}", dashboard["title"])),
-            }
-        }
-        lacking.extend(asked.iter().filter_map(|it| lack(&site, &reader, it)));
-        if lacking.is_empty() {
-            assert!(asked.len() > 80, "only {} queries were found", asked.len());
-            exist(&site, &asked);
-            break;
-        }
-        assert!(Instant::now() < deadline, "{} of {} queries:\n{}", lacking.len(), asked.len(), lacking.join("\n"));
-        std::thread::sleep(Duration::from_millis(500));
+    let asked = ask_all(&site, &reader);
+    assert!(asked.len() > 80, "only {} queries were found", asked.len());
+    let (mut open, deadline) = (asked.clone(), Instant::now() + MINUTE);
+    while !open.is_empty() {
+        let lacking: Vec<(Asked, String)> =
+            open.into_iter().filter_map(|it| lack(&site, &reader, &it).map(|told| (it, told))).collect();
+        let told: Vec<&str> = lacking.iter().map(|(_, told)| told.as_str()).collect();
+        assert!(lacking.is_empty() || Instant::now() < deadline, "of {} queries:\n{}", asked.len(), told.join("\n"));
+        open = lacking.into_iter().map(|(it, _)| it).collect();
+        std::thread::sleep(Duration::from_millis(200));
     }
+    exist(&site, &asked);
     alerts_are_up(&site);
     reads_no_secrets(&reader);
+}
+
+/// All queries, once the dashboards' variables have values.
+fn ask_all(site: &Site, reader: &str) -> Vec<Asked> {
+    let mut asked = judged();
+    for dashboard in dashboards() {
+        let mut chosen = Err(String::new());
+        until(&format!("values of the variables of {}", dashboard["title"]), MINUTE, || {
+            chosen = choose(site, reader, &dashboard);
+            chosen.is_ok()
+        });
+        asked.extend(panels(&dashboard, &chosen.unwrap()));
+    }
+    asked
 }
 
 /// Of a sum with `or` the other half may have data: each metric must be there.

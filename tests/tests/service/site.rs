@@ -17,13 +17,14 @@ use crate::authority::trusting;
 use crate::world::{Process, until};
 
 pub struct Site {
-    pub folder: tempfile::TempDir,
     /// The URL of the store.
     pub store: String,
     pub server: Process,
     pub workers: Vec<Process>,
     pub prometheus: Process,
     compose: Value,
+    /// Goes last, when nothing writes there any more.
+    pub folder: tempfile::TempDir,
 }
 
 impl Site {
