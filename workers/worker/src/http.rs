@@ -144,7 +144,10 @@ impl Remote {
 
     /// Says that this worker is there, and waits at the server for something to stop. False if there was no answer.
     async fn beat_once(&self, wait: Duration) -> bool {
-        let (beat, known) = (self.state().beat(*self.closing.borrow(), wait), self.state().generation);
+        let (beat, known) = {
+            let state = self.state();
+            (state.beat(*self.closing.borrow(), wait), state.generation)
+        };
         match self.post::<_, Orders>("beat", &beat, wait + ANSWER).await {
             Ok(Some(orders)) => {
                 self.state().heard = Some(Instant::now());
