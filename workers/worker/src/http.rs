@@ -144,10 +144,8 @@ impl Remote {
 
     /// Says that this worker is there, and waits at the server for something to stop. False if there was no answer.
     async fn beat_once(&self, wait: Duration) -> bool {
-        let (beat, known) = {
-            let state = self.state();
-            (state.beat(*self.closing.borrow(), wait), state.generation)
-        };
+        let known = self.state().generation;
+        let beat = self.state().beat(*self.closing.borrow(), wait);
         match self.post::<_, Orders>("beat", &beat, wait + ANSWER).await {
             Ok(Some(orders)) => {
                 self.state().heard = Some(Instant::now());
@@ -233,9 +231,8 @@ impl Remote {
         if self.state().generation != known {
             return Ok(());
         }
-        let url = format!("{}/v1/workers", self.base());
-        let response = self.client().post(url).timeout(PATIENCE).json(&self.registration).send().await;
-        let welcome: Option<Welcome> = self.read(response).await?;
+        let request = self.client().post(format!("{}/v1/workers", self.base())).timeout(PATIENCE);
+        let welcome: Option<Welcome> = self.read(request.json(&self.registration).send().await).await?;
         let mut state = self.state();
         state.generation += 1;
         state.heard = Some(Instant::now());
