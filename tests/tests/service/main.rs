@@ -279,7 +279,7 @@ fn the_api_tells_what_is_wrong_with_a_request() {
         assert!(said.contains(detail), "{method} {path}: {answer}");
     }
     // Replayed and reordered reports change nothing.
-    assert_eq!(server.post("/v1/workers", &worker(1)).0, 200);
+    assert_eq!(server.post("/v1/workers", &worker(flow::wire::WIRE)).0, 200);
     let stale = r#"{"run_id": "r", "task": "t", "attempt": 7, "ending": {"skipped": "no"}}"#;
     assert_eq!(server.post("/v1/workers/w/report", stale).1["receipt"], "unheard");
     let again = || {
