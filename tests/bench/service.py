@@ -68,7 +68,9 @@ class World:
         self.server = Process([options.bin, *serve], self.folder, env)
         wait_for(self.is_there, 60)
         if idlers:
-            works = [[options.fleet, self.url, f"w{n}", str(idlers // WORKERS), str(SLOTS)] for n in range(WORKERS)]
+            # A slot that waits for work keeps a connection; thousands of workers have one slot each.
+            slots = SLOTS if idlers == WORKERS else 1
+            works = [[options.fleet, self.url, f"w{n}", str(idlers // WORKERS), str(slots)] for n in range(WORKERS)]
         else:
             there = ["--server", self.url, "--slots", str(SLOTS), "--labels", "zone=a", "--name"]
             works = [[options.bin, "worker", *there, f"w{n}"] for n in range(WORKERS)]

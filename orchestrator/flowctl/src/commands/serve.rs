@@ -21,7 +21,7 @@ use crate::slots::{Plant, Workshop};
 use crate::{interrupt, local, print};
 
 /// How many connections there may be at a time, whatever the system allows.
-const CONNECTIONS_MAX: usize = 4_096;
+const CONNECTIONS_MAX: usize = 16_384;
 /// How long a store may be away when the service starts.
 const STORE_PATIENCE: Duration = Duration::from_secs(30);
 
