@@ -53,6 +53,17 @@ impl Driver<'_> {
         self.places.retain(|(task, attempt), _| run.running_attempt(*task) == Some(*attempt));
     }
 
+    /// Attempts that run and hold no slot here were started by the driver before, whose last append came through after
+    /// this one had read the journal. Nobody who hears of their end is left.
+    pub(super) fn give_up_strangers(&mut self) {
+        let is_strange = |key: &(TaskId, u32)| !self.places.contains_key(key) && !planted!(TakeoverForgetsAttempts);
+        let strangers = self.run.running().filter(is_strange);
+        for (id, attempt) in strangers {
+            let (task, reason) = (self.run.plan().tasks[id].name.clone(), "its server went away".to_owned());
+            self.inbox.push_back(Fact::Own(Event::TaskLost { task, attempt, reason }));
+        }
+    }
+
     /// What was under way at a worker that has left.
     pub(super) fn worker_lost(&mut self, worker: u64, reason: &str) {
         let lost = self.places.iter().filter(|(_, place)| place.id == worker);

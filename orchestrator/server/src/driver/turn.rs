@@ -101,6 +101,7 @@ impl Driver<'_> {
         let known = records.partition_point(|record| record.seq <= self.seq);
         self.recorded(&records[known..]);
         self.tidy_places();
+        self.give_up_strangers();
         // Perhaps the lease is gone: look at once.
         self.renew_at = self.seat.clock.now();
         Ok(())
@@ -188,6 +189,7 @@ impl Driver<'_> {
         self.run.read(&records);
         self.recorded(&records);
         self.tidy_places();
+        self.give_up_strangers();
         Ok(!records.is_empty())
     }
 
