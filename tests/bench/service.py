@@ -12,6 +12,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import socket
 import statistics
 import subprocess
@@ -32,9 +33,10 @@ THERE = 'requires = { zone = "a" }'
 # What `fleet` takes for done without looking at it; a task of kind `noop` would not leave the server.
 NOTHINGS = '\n'.join(f'[tasks.t{n}]\ncommand = ["true"]\n{THERE}' for n in range(10_000))
 SLEEPS = '\n'.join(f'[tasks.t{n}]\ncommand = ["sleep", "600"]\n{THERE}' for n in range(10_000))
+NAPS = '\n'.join(f'[tasks.t{n}]\ncommand = ["sleep", "2"]\n{THERE}' for n in range(1_000))
 CLOCK = f'[tasks.t]\ncommand = ["bash", "-c", "echo $EPOCHREALTIME"]\n{THERE}'
 MINUTE = f'[schedule]\ncron = "* * * * * *"\n[tasks.a]\nkind = "noop"\n{THERE}\n[tasks.b]\nsql = "select 1 as n"\n{THERE}\n'
-FLOWS = {"nothings": NOTHINGS, "sleeps": SLEEPS, "clock": CLOCK}
+FLOWS = {"nothings": NOTHINGS, "sleeps": SLEEPS, "naps": NAPS, "clock": CLOCK}
 
 
 class Process:
@@ -176,6 +178,46 @@ def cancel(world, options):
     print(f"cancel of 10,000 tasks: {took:.2f} s, then {world.ask(f'/v1/runs/{run}')['state']}", flush=True)
 
 
+def live(world, options):
+    """What it costs, in per cent of a core, when somebody watches a run of 1,000 tasks in a browser, 16 of which end each second."""
+    for page in (None, "about:blank", "{}/runs/{}"):
+        run = world.make("naps")
+        browser = page and Browser(page.format(world.url, run), world.folder)
+        time.sleep(5)
+        watched = [world.server, *([browser] if browser else [])]
+        before, began = [process.cpu_s() for process in watched], time.monotonic()
+        time.sleep(40)
+        shares = [(process.cpu_s() - then) / (time.monotonic() - began) * 100 for process, then in zip(watched, before)]
+        shown = f", browser {shares[1]:.1f} %" if browser else ""
+        print(f"live, {page and page.format('', 'RUN') or 'no browser'}: server {shares[0]:.1f} %{shown}", flush=True)
+        if browser:
+            browser.close()
+        world.ask(f"/v1/runs/{run}/cancel", {})
+        wait_for(lambda: world.ask(f"/v1/runs/{run}")["state"] == "cancelled", 60)
+
+
+class Browser:
+    """A Chromium that shows a page, with all its processes."""
+
+    def __init__(self, page, folder):
+        profile = f"--user-data-dir={folder / f'browser-{time.monotonic_ns()}'}"
+        command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0", profile, page]
+        self.child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+
+    def cpu_s(self):
+        total = 0
+        for process in pathlib.Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                fields = (process / "stat").read_text().rpartition(")")[2].split()
+                if int(fields[3]) == self.child.pid:
+                    total += int(fields[11]) + int(fields[12])
+        return total / TICKS_S
+
+    def close(self):
+        os.killpg(self.child.pid, signal.SIGKILL)
+        self.child.wait()
+
+
 def memory(world, options):
     """Resident memory at 60 runs a minute: MiB each minute, and the slope of a straight line through the second half."""
     world.add("minute", MINUTE)
@@ -240,7 +282,7 @@ def waiting(world, what, seconds=60):
 # Beside each the workers that it takes: true ones, or so many that do nothing.
 BENCHES = {
     "dispatch": (dispatch, WORKERS), "latency": (latency, None), "idle": (idle, None), "cancel": (cancel, None),
-    "memory": (memory, None), "cost": (cost, None), "flows": (flows, None), "fleet": (fleet, FLEET),
+    "live": (live, None), "memory": (memory, None), "cost": (cost, None), "flows": (flows, None), "fleet": (fleet, FLEET),
 }
 
 

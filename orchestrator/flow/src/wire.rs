@@ -194,7 +194,10 @@ impl Stream {
 }
 
 /// The version of what follows: what servers and workers on other machines say to each other, as JSON over HTTP.
-pub const WIRE: u32 = 2;
+pub const WIRE: u32 = 3;
+
+/// How many runs' [`Work`] a worker keeps: those that began last.
+pub const WORKS_MAX: usize = 16;
 
 /// `POST /v1/workers`: a worker comes.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -222,10 +225,13 @@ pub struct AttemptId {
     pub attempt: u32,
 }
 
-/// `POST /v1/workers/NAME/claim`: an [`Assignment`] without what all of its run share.
+/// `POST /v1/workers/NAME/claim`: an [`Assignment`], of which the worker may already have what all of its run share.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Handout {
     pub run_id: String,
+    /// With the first attempt of a run that the worker is given. One that has it no more asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub work: Option<Work>,
     pub task: TaskId,
     pub attempt: u32,
     pub token: u64,
@@ -236,8 +242,8 @@ pub struct Handout {
 /// `GET /v1/runs/ID/work`: what all attempts of a run share.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Work {
-    pub plan: Plan,
-    pub pins: Pins,
+    pub plan: Arc<Plan>,
+    pub pins: Arc<Pins>,
 }
 
 /// `POST /v1/workers/NAME/beat`: the worker lives, and does this.

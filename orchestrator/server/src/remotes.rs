@@ -1,17 +1,17 @@
 //! Workers on other machines: who is there, what each was given, and who has been silent for too long.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use flow::wire::{AttemptId, Beat, Ending, Handout, Orders, Registration};
+use flow::wire::{Assignment, AttemptId, Beat, Ending, Handout, Orders, Registration, WORKS_MAX, Work};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::Hall;
-use crate::hall::{Receipt, Slots};
+use crate::hall::{Offer, Receipt, Slots};
 
 /// How long a worker may be silent before its attempts are given to others.
 pub(crate) const LEASE: Duration = Duration::from_secs(10);
@@ -36,6 +36,8 @@ struct State {
     seen: Instant,
     /// What it was given and has not reported, and when.
     given: BTreeMap<AttemptId, Given>,
+    /// The runs whose work it was given. It keeps that of the latest, and so does this.
+    works: BTreeSet<String>,
 }
 
 struct Given {
@@ -50,6 +52,21 @@ pub(crate) struct Unknown;
 impl Remote {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What an offer is on the wire. From now on the worker should know of it.
+    fn hand(&self, offer: Offer) -> Handout {
+        let Assignment { run_id, plan, pins, task, attempt, token, versions, force } = offer.assignment;
+        let id = AttemptId { run_id: run_id.clone(), task: plan.tasks[task].name.clone(), attempt };
+        let mut state = self.state();
+        state.given.insert(id, Given { at: Instant::now(), stop: offer.stop });
+        let work = state.works.insert(run_id.clone()).then_some(Work { plan, pins });
+        // Ids begin with the time, so the first is the oldest.
+        while state.works.len() > WORKS_MAX {
+            state.works.pop_first();
+        }
+        self.handed.notify_one();
+        Handout { run_id, work, task, attempt, token, versions, force }
     }
 
     /// What is to stop and does not yet: of what the worker does and was not given (any more), and of what it was given.
@@ -101,7 +118,7 @@ impl Remotes {
     pub fn register(&self, registration: &Registration) {
         let Registration { worker, slots, labels, .. } = registration;
         let slots = self.hall.join(worker, *slots, Some(labels.clone()));
-        let state = Mutex::new(State { seen: Instant::now(), given: BTreeMap::new() });
+        let state = Mutex::new(State { seen: Instant::now(), given: BTreeMap::new(), works: BTreeSet::new() });
         self.workers().insert(worker.clone(), Arc::new(Remote { slots, state, handed: Notify::new() }));
         tracing::info!("worker {worker} has come with {} slots", registration.slots);
     }
@@ -119,13 +136,7 @@ impl Remotes {
                 return Ok(None);
             }
         };
-        let given = offer.assignment;
-        let task = given.plan.tasks[given.task].name.clone();
-        let id = AttemptId { run_id: given.run_id.clone(), task, attempt: given.attempt };
-        remote.state().given.insert(id, Given { at: Instant::now(), stop: offer.stop });
-        remote.handed.notify_one();
-        let flow::wire::Assignment { run_id, task, attempt, token, versions, force, .. } = given;
-        Ok(Some(Handout { run_id, task, attempt, token, versions, force }))
+        Ok(Some(remote.hand(offer)))
     }
 
     /// The worker lives. What it was given and does not know of is given up; what it should not do is to stop, and for

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use flow::plan::TaskId;
 use flow::run::{Event, Record, Run, TaskState};
 
-use crate::db::Tx;
+use crate::db::{Db, Tx};
 use crate::error::{Error, Kind};
 use crate::limits::{self, Sizes};
 use crate::row::{Arg, word};
@@ -42,7 +42,7 @@ impl Store {
             holder.into(),
         ];
         let mut tx = self.db.begin().await?;
-        if tx.execute(include_str!("../sql/append_run.sql"), &args).await? == 0 {
+        if tx.execute(self.append_run(), &args).await? == 0 {
             let message =
                 format!("append to run {}: its journal has grown meanwhile, or somebody else drives it", run.id());
             return Err(Error::new(Kind::Conflict, message));
@@ -50,6 +50,13 @@ impl Store {
         let records = write(&mut tx, &self.pools, run, records).await?;
         tx.commit().await?;
         Ok(records)
+    }
+
+    fn append_run(&self) -> &'static str {
+        match self.db {
+            Db::Sqlite { .. } => include_str!("../sql/append_run.sqlite.sql"),
+            Db::Postgres { .. } => include_str!("../sql/append_run.postgres.sql"),
+        }
     }
 
     /// After [`Kind::Unknown`]: whether `records`, as handed to [`Store::append`], were recorded

@@ -4,6 +4,7 @@ mod datasets;
 mod fsck;
 mod journal;
 mod killed;
+mod late;
 mod limits;
 mod opening;
 mod same_history;

@@ -9,7 +9,7 @@ use flow::run::{Event, Record, Run};
 use flow::spec::Mode;
 use flow::wire::{Outcome, Pins};
 use store::{Created, NewRun, Origin, Store};
-use tests::postgres::{psql, schema};
+use tests::postgres::{rows, schema};
 
 /// A database of its own, gone with the test.
 pub struct World {
@@ -33,10 +33,10 @@ impl World {
         Store::open(&self.setting).await.unwrap()
     }
 
-    /// Changes the database behind the store's back.
-    pub fn meddle(&self, sql: &str) {
+    /// Changes the database behind the store's back, or asks PostgreSQL for rows.
+    pub fn meddle(&self, sql: &str) -> String {
         match self.setting.split_once("options[search_path]=") {
-            Some((_, schema)) => psql(
+            Some((_, schema)) => rows(
                 &self.setting.replace(&format!("options[search_path]={schema}"), ""),
                 &format!("set search_path = {schema}; {sql}"),
             ),
@@ -44,6 +44,7 @@ impl World {
                 let script =
                     "import sqlite3,sys; c=sqlite3.connect(sys.argv[1]); c.executescript(sys.argv[2]); c.commit()";
                 run(Command::new("python3").args(["-c", script, &self.setting, sql]));
+                String::new()
             }
         }
     }

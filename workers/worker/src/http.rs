@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use flow::wire::{
-    Assignment, AttemptId, Beat, Ending, Handout, Line, Orders, Registration, Report, WIRE, Welcome, Work,
+    Assignment, AttemptId, Beat, Ending, Handout, Line, Orders, Registration, Report, WIRE, WORKS_MAX, Welcome, Work,
 };
 use reqwest::{Client, Response, StatusCode};
 use serde::Serialize;
@@ -29,8 +29,6 @@ const BEAT_MIN: Duration = Duration::from_millis(100);
 const ANSWER: Duration = Duration::from_secs(2);
 /// How long a server may give no answer before the worker tries another one: by then others have taken its runs over.
 const MOVE_ON: Duration = Duration::from_secs(3);
-/// How many runs' plans are kept.
-const WORKS_MAX: usize = 16;
 
 /// A worker's tie to a server, or to one of several that share their work.
 pub struct Remote {
@@ -54,7 +52,7 @@ struct State {
     trouble: Option<String>,
     /// The means to stop each attempt that runs here.
     running: HashMap<AttemptId, watch::Sender<bool>>,
-    works: BTreeMap<String, Arc<Shared>>,
+    works: BTreeMap<String, Work>,
     lease: Option<Duration>,
     /// When the server answered last.
     heard: Option<Instant>,
@@ -68,11 +66,6 @@ impl State {
         let stopping = self.running.iter().filter(|(_, stop)| *stop.borrow()).map(|(id, _)| id.clone()).collect();
         Beat { attempts, stopping, closing, wait_ms: wait.as_millis() as u64 }
     }
-}
-
-struct Shared {
-    plan: Arc<flow::plan::Plan>,
-    pins: Arc<flow::wire::Pins>,
 }
 
 /// Why a request has no answer.
@@ -302,7 +295,7 @@ impl Remote {
         };
         let Some(handout) = handout else { return Ok(None) };
         let (stop, stopped) = watch::channel(false);
-        let work = self.work(&handout.run_id).await?;
+        let work = self.work(&handout.run_id, handout.work).await?;
         let Some(task) = work.plan.tasks.get(handout.task) else {
             return Err(Failed::Refused(format!("run {} has no task number {}", handout.run_id, handout.task)));
         };
@@ -310,8 +303,8 @@ impl Remote {
         self.state().running.insert(AttemptId { run_id, task: task.name.clone(), attempt }, stop);
         let assignment = Assignment {
             run_id: handout.run_id,
-            plan: work.plan.clone(),
-            pins: work.pins.clone(),
+            plan: work.plan,
+            pins: work.pins,
             task: handout.task,
             attempt,
             token: handout.token,
@@ -321,21 +314,26 @@ impl Remote {
         Ok(Some(Claim { assignment, stop: stopped }))
     }
 
-    async fn work(&self, run_id: &str) -> Result<Arc<Shared>, Failed> {
-        if let Some(work) = self.state().works.get(run_id) {
-            return Ok(work.clone());
-        }
-        let url = format!("{}/v1/runs/{run_id}/work", self.base());
-        let work: Option<Work> = self.read(self.client().get(url).timeout(PATIENCE).send().await).await?;
-        let work = work.ok_or_else(|| Failed::Refused(format!("{} has no plan of run {run_id}", self.base())))?;
-        let shared = Arc::new(Shared { plan: Arc::new(work.plan), pins: Arc::new(work.pins) });
+    /// What all attempts of a run share: what came with this one, or before, or is asked for.
+    async fn work(&self, run_id: &str, sent: Option<Work>) -> Result<Work, Failed> {
+        let kept = self.state().works.get(run_id).cloned();
+        let work = match sent.or(kept) {
+            Some(work) => work,
+            None => self.ask_for_work(run_id).await?,
+        };
         let works = &mut self.state().works;
+        works.insert(run_id.to_owned(), work.clone());
         // Ids begin with the time, so the first is the oldest.
-        while works.len() >= WORKS_MAX {
+        while works.len() > WORKS_MAX {
             works.pop_first();
         }
-        works.insert(run_id.to_owned(), shared.clone());
-        Ok(shared)
+        Ok(work)
+    }
+
+    async fn ask_for_work(&self, run_id: &str) -> Result<Work, Failed> {
+        let url = format!("{}/v1/runs/{run_id}/work", self.base());
+        let work = self.read(self.client().get(url).timeout(PATIENCE).send().await).await?;
+        work.ok_or_else(|| Failed::Refused(format!("{} has no plan of run {run_id}", self.base())))
     }
 }
 

@@ -97,5 +97,5 @@ pub(super) async fn leave(State(service): Shared, Name(worker): Name) -> Done {
 
 pub(super) async fn work(State(service): Shared, Name(run): Name) -> Result<Json<Work>, Problem> {
     let loaded = service.store.load(&run).await?;
-    Ok(Json(Work { plan: loaded.plan, pins: loaded.pins }))
+    Ok(Json(Work { plan: loaded.plan.into(), pins: loaded.pins.into() }))
 }

@@ -193,7 +193,7 @@ impl Worker {
         if self.world.fault(|faults| faults.lost, 20) {
             return; // It gets no plan.
         }
-        let Handout { run_id, task, attempt, token, versions, force } = handout;
+        let Handout { run_id, work: _, task, attempt, token, versions, force } = handout;
         let Some(plan) = self.world.tables().runs.get(&run_id).map(|row| row.plan.clone()) else { return };
         let id = AttemptId { run_id: run_id.clone(), task: plan.tasks[task].name.clone(), attempt };
         let (stop, stopped) = watch::channel(false);
