@@ -24,6 +24,13 @@ pub struct Dataset {
     pub columns: Arc<[Column]>,
 }
 
+impl Dataset {
+    /// Whether what it is made of has changed since it was made.
+    pub fn is_behind(&self, input: &Dataset) -> bool {
+        self.version.is_some() && input.version.is_some() && input.at > self.at
+    }
+}
+
 /// Every dataset at its newest version, by name.
 #[derive(Default)]
 pub struct Catalogue {
@@ -60,6 +67,11 @@ impl Catalogue {
             }
         }
         Catalogue { datasets, read, readers }
+    }
+
+    /// What is read and made by no run here, with the columns that are read.
+    pub fn sources(&self) -> impl Iterator<Item = (&str, impl Iterator<Item = &str>)> {
+        self.read.iter().map(|(name, columns)| (name.as_str(), columns.iter().map(String::as_str)))
     }
 
     /// The datasets that read a dataset or a source, itself among them if it does.

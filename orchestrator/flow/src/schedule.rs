@@ -64,7 +64,8 @@ impl Schedule {
     /// The schedule in plain English, with its zone.
     pub fn describe(&self) -> String {
         let text = self.pattern.cron.describe();
-        format!("{} ({})", text.trim_end_matches('.'), self.timezone.iana_name().unwrap_or("UTC"))
+        let text = text.trim_end_matches('.').replacen("At every", "Every", 1);
+        format!("{text} ({})", self.timezone.iana_name().unwrap_or("UTC"))
     }
 }
 
@@ -163,8 +164,9 @@ mod tests {
 
     #[test]
     fn a_schedule_describes_itself() {
-        let schedule = schedule("cron = \"30 6 1 * *\"\ntimezone = \"America/New_York\"");
-        assert_eq!(schedule.describe(), "At 06:30, on day 1 (America/New_York)");
+        let monthly = schedule("cron = \"30 6 1 * *\"\ntimezone = \"America/New_York\"");
+        assert_eq!(monthly.describe(), "At 06:30, on day 1 (America/New_York)");
+        assert_eq!(schedule("cron = \"*/2 * * * *\"").describe(), "Every 2 minutes (UTC)");
     }
 
     #[test]

@@ -256,9 +256,27 @@ pub struct Beat {
     /// How long the answer may wait for something to stop.
     #[serde(default)]
     pub wait_ms: u64,
+    /// The memory of what runs there, if the worker counts it.
+    #[serde(default)]
+    pub memory: Option<Memory>,
     /// Whether it takes no more work.
     #[serde(default)]
     pub closing: bool,
+}
+
+/// The memory that queries hold, and may hold, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Memory {
+    pub held: u64,
+    pub limit: u64,
+}
+
+impl std::ops::Add for Memory {
+    type Output = Memory;
+
+    fn add(self, other: Memory) -> Memory {
+        Memory { held: self.held.saturating_add(other.held), limit: self.limit.saturating_add(other.limit) }
+    }
 }
 
 /// The answer to a beat: what is to stop.

@@ -9,7 +9,7 @@ use flow::diagnostic::Lines;
 use flow::plan::Plan;
 use flow::schedule::Schedule;
 use flow::spec;
-use flow::wire::Pins;
+use flow::wire::{Memory, Pins};
 use serde_json::{Map, Value};
 use server::service::{Compile, Loaded, Order, Trouble};
 use store::{Sizes, Store};
@@ -109,7 +109,7 @@ impl Compile for Compiler {
         }
     }
 
-    fn memory(&self) -> Option<(u64, u64)> {
+    fn memory(&self) -> Option<Memory> {
         Some(self.engine.memory())
     }
 

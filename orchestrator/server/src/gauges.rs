@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use flow::wire::Memory;
 use telemetry::exposition::{Family, Series};
 
 use crate::service::Service;
@@ -50,12 +51,21 @@ fn slots(service: &Service) -> [Family; 1] {
 }
 
 fn memory(service: &Service) -> Vec<Family> {
-    let Some((held, limit)) = service.compile.memory() else { return vec![] };
     let gauge = |name, help, bytes: u64| Family::gauge(name, help, [Series::new([], bytes as f64)]);
-    vec![
-        gauge("flowctl_memory_bytes", "Memory that queries in this process hold.", held),
-        gauge("flowctl_memory_limit_bytes", "Memory that queries in this process may hold.", limit),
-    ]
+    let (here, there) = (service.compile.memory(), service.remotes.memory());
+    let here = here.map(|Memory { held, limit }| {
+        [
+            gauge("flowctl_memory_bytes", "Memory that queries in this process hold.", held),
+            gauge("flowctl_memory_limit_bytes", "Memory that queries in this process may hold.", limit),
+        ]
+    });
+    let there = there.map(|Memory { held, limit }| {
+        [
+            gauge("flowctl_workers_memory_bytes", "Memory that queries at workers elsewhere hold together.", held),
+            gauge("flowctl_workers_memory_limit_bytes", "Memory that queries at workers elsewhere may hold.", limit),
+        ]
+    });
+    here.into_iter().chain(there).flatten().collect()
 }
 
 async fn stored(service: &Service) -> Result<Vec<Family>, store::Error> {

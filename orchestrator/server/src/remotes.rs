@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use flow::wire::{Assignment, AttemptId, Beat, Ending, Handout, Orders, Registration, WORKS_MAX, Work};
+use flow::wire::{Assignment, AttemptId, Beat, Ending, Handout, Memory, Orders, Registration, WORKS_MAX, Work};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::sync::{Notify, watch};
@@ -36,6 +36,7 @@ struct State {
     seen: Instant,
     /// What it was given and has not reported, and when.
     given: BTreeMap<AttemptId, Given>,
+    memory: Option<Memory>,
     /// The runs whose work it was given. It keeps that of the latest, and so does this.
     works: BTreeSet<String>,
 }
@@ -118,7 +119,8 @@ impl Remotes {
     pub fn register(&self, registration: &Registration) {
         let Registration { worker, slots, labels, .. } = registration;
         let slots = self.hall.join(worker, *slots, Some(labels.clone()));
-        let state = Mutex::new(State { seen: Instant::now(), given: BTreeMap::new(), works: BTreeSet::new() });
+        let state =
+            Mutex::new(State { seen: Instant::now(), given: BTreeMap::new(), memory: None, works: BTreeSet::new() });
         self.workers().insert(worker.clone(), Arc::new(Remote { slots, state, handed: Notify::new() }));
         tracing::info!("worker {worker} has come with {} slots", registration.slots);
     }
@@ -158,6 +160,7 @@ impl Remotes {
             remote.slots.retire();
         }
         let mut state = remote.state();
+        state.memory = beat.memory.or(state.memory);
         let unheard = |id: &AttemptId, given: &Given| {
             given.at.elapsed() > LEASE / 2 && !beat.attempts.contains(id) && !planted!(LostHandoutKept)
         };
@@ -191,6 +194,12 @@ impl Remotes {
     /// Whether a worker has said nothing for so long that it may be given up.
     pub fn is_silent(&self, worker: &str) -> bool {
         self.workers().get(worker).is_some_and(|remote| remote.state().seen.elapsed() > LEASE / 2)
+    }
+
+    /// The memory of all workers that count theirs.
+    pub fn memory(&self) -> Option<Memory> {
+        let workers: Vec<Arc<Remote>> = self.workers().values().cloned().collect();
+        workers.iter().filter_map(|remote| remote.state().memory).reduce(std::ops::Add::add)
     }
 
     /// Gives up workers that have been silent for too long.

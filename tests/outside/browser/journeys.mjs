@@ -37,10 +37,10 @@ async function findAndRetry() {
   assert.match(await wrong.innerText(), /-5/, "a row that broke the check is shown");
   assert.equal(await wrong.getByRole("link", { name: "report.best" }).count(), 1, "the reader in another flow is named");
   writeFileSync(`${folder}/flows/orders.csv`, readFileSync(`${folder}/flows/orders.csv`, "utf8").replace("-5.5", "5.5"));
-  await wrong.getByText("Retry from here…").click();
+  await wrong.getByText("Retry…").click();
   await wrong.getByRole("button", { name: "Start the retry" }).click();
   await page.waitForFunction(() => /succeeded/.test(document.querySelector("h1 .badge").innerText));
-  assert.equal(await page.locator("dl.facts dt", { hasText: "Retries" }).count(), 1);
+  assert.equal(await page.locator("dl.facts dt", { hasText: "Retry of" }).count(), 1);
   await page.goto(server);
   assert.equal(await page.getByText("Nothing needs you").count(), 1, "what was cured is not told any more");
 }

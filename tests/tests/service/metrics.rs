@@ -148,3 +148,15 @@ fn promtool(text: &str) {
     };
     assert_eq!(fed(check, text), "", "{text}");
 }
+
+#[test]
+fn workers_elsewhere_tell_the_memory_of_their_queries() {
+    let world = World::sqlite();
+    let server = world.serve(&[]);
+    let here = series(&metrics(&server, ""))["flowctl_memory_limit_bytes"];
+    assert!(!metrics(&server, "").contains("flowctl_workers_memory"), "there are none");
+    let _workers = ["one", "two"].map(|name| world.worker(&server, &["--name", name]));
+    until("both having said so", MINUTE, || {
+        series(&metrics(&server, "")).get("flowctl_workers_memory_limit_bytes") == Some(&(2.0 * here))
+    });
+}

@@ -137,6 +137,58 @@ fn pages_keep_what_they_promise() {
     assert!(server.browse(&of_run, "").body.contains("exit code 3"));
 }
 
+/// The text of a page without its tags.
+fn text(page: &str) -> String {
+    let pieces = page.split('<').map(|piece| piece.split_once('>').map_or(piece, |(_, text)| text));
+    pieces.collect::<Vec<_>>().concat()
+}
+
+#[test]
+fn a_failure_is_told_wherever_somebody_looks() {
+    let world = World::sqlite();
+    fs::write(world.path("orders.csv"), "id,customer\n1,7\n2,7\n").unwrap();
+    let shop = "[sources.raw_orders]\npath = \"../orders.csv\"\n\
+        [tasks.customers]\nsql = \"select 7 as customer\"\n\
+        [tasks.orders]\nsql = \"select * from raw_orders\"\n\
+        checks = [{ references = { column = \"customer\", to = \"customers.customer\" } }]\n\
+        [tasks.totals]\nsql = \"select count(*) as n from orders\"\n";
+    world.flow("shop", shop);
+    let server = world.serve(&[]);
+    let good = world.submit(&server, r#"{"flow": "shop"}"#);
+    assert_eq!(world.ended(&good, MINUTE)["state"], "succeeded");
+    world.flow("letters", "[tasks.all]\nsql = \"select n from shop.totals\"\n");
+    until("the second flow being known", MINUTE, || server.browse("/flows/letters", "").status == 200);
+    let run = world.submit(&server, r#"{"flow": "letters"}"#);
+    assert_eq!(world.ended(&run, MINUTE)["state"], "succeeded");
+
+    let strangers: String = (3..=9).map(|id| format!("{id},9\n")).collect();
+    fs::write(world.path("orders.csv"), format!("id,customer\n1,7\n{strangers}")).unwrap();
+    let bad = world.submit(&server, r#"{"flow": "shop"}"#);
+    assert_eq!(world.ended(&bad, MINUTE)["state"], "failed");
+    let seen = |path: &str| text(&server.browse(path, "").body);
+    let page = seen(&format!("/runs/{bad}"));
+    for told in [
+        "7 of 7 rows that fail",
+        "select * from shop.orders__rejected",
+        "orders.csv",
+        "letters.all",
+        "Does again: orders, totals",
+        "Keeps what has not changed since of: customers",
+    ] {
+        assert!(page.contains(told), "`{told}` is missing: {page}");
+    }
+    for dataset in ["shop.orders", "shop.totals"] {
+        let page = seen(&format!("/datasets/{dataset}"));
+        assert!(page.contains("Not updated by its last run") && page.contains(&bad[..13]), "{page}");
+    }
+    assert!(!seen("/datasets/shop.customers").contains("Not updated"), "that was");
+    assert!(seen("/datasets?search=shop.").contains("failed"));
+    assert!(seen("/datasets?search=raw_orders.cust").contains("raw_orders"), "sources are found, too");
+    assert!(seen("/datasets?search=nowhere").contains("No dataset and no column is called that"));
+    let skipped = seen(&format!("/runs/{bad}/tasks/totals"));
+    assert!(skipped.contains("Skipped") && !skipped.contains("Error"), "{skipped}");
+}
+
 #[test]
 fn some_rows_of_a_dataset_are_shown_as_text_and_not_too_much_of_them() {
     let world = World::sqlite();

@@ -84,11 +84,15 @@ fn a_run_at_servers_and_workers_is_one_whole_trace() {
     ] {
         assert!(paths.contains(path), "{path} is missing: {paths:#?}");
     }
-    let stages = |task: &str, operator: &str| {
-        let query = format!("run f > attempt {task} > query > ");
+    let stages = |of: &str, operator: &str| {
+        let query = format!("run f > attempt {of} > query > ");
         paths.iter().any(|path| path.starts_with(&query) && path.ends_with(operator))
     };
-    assert!(stages("sums", "AggregateExec") && stages("sums", "DataSourceExec"), "{paths:#?}");
+    for (of, operator) in
+        [("sums", "AggregateExec"), ("sums", "DataSourceExec"), ("rows > check unique n", "AggregateExec")]
+    {
+        assert!(stages(of, operator), "{operator} of {of} is missing: {paths:#?}");
+    }
     let told = named(&spans, "attempt told");
     assert_eq!(fs::read_to_string(world.path("parent")).unwrap().trim(), format!("00-{}-{}-01", told.trace, told.id));
     let (root, broken) = (named(&spans, "run f"), named(&spans, "attempt broken"));

@@ -22,6 +22,7 @@ use crate::Query;
 use crate::error::failure;
 use crate::rowcounts::{Counted, counted};
 use crate::session::Session;
+use crate::stages;
 
 /// Rows shown of a check that fails.
 const SAMPLES_MAX: usize = 3;
@@ -94,7 +95,7 @@ impl Session {
             let mut aggregates = aggregates.collect::<datafusion::error::Result<Vec<_>>>().map_err(failure)?;
             aggregates.push(count(lit(1_i64)).alias("rows"));
             let summary = seen.on(on).aggregate(vec![], aggregates).map_err(failure)?;
-            let batches = summary.collect().await.map_err(failure)?;
+            let batches = collect(summary).await?;
             let rows = number_at(&batches, chosen.len());
             for (n, index) in chosen.iter().enumerate() {
                 counts[*index] = Some(counted(&audits[*index].check.rule, number_at(&batches, n), rows));
@@ -106,13 +107,13 @@ impl Session {
     async fn count_failing(&self, seen: &Seen<'_>, audit: &Audit<'_>) -> Result<u64, Failure> {
         let Rule::Unique(columns) = &audit.check.rule else {
             let failing = self.failing(seen, audit).await?;
-            return Ok(failing.count().await.map_err(failure)? as u64);
+            let all = failing.aggregate(vec![], vec![count(lit(1_i64))]).map_err(failure)?;
+            return Ok(number_at(&collect(all).await?, 0));
         };
         // Groups are counted by the keys alone; their rows are looked for only where there are any.
         let groups = duplicate_groups(seen.on(audit.check.on), columns);
         let all = groups.and_then(|groups| groups.aggregate(vec![], vec![sum(ident(GROUP_ROWS))]));
-        let batches = all.map_err(failure)?.collect().await.map_err(failure)?;
-        Ok(number_at(&batches, 0))
+        Ok(number_at(&collect(all.map_err(failure)?).await?, 0))
     }
 
     /// The rows that break a check.
@@ -142,7 +143,7 @@ impl Session {
     ) -> Result<Vec<serde_json::Map<String, serde_json::Value>>, Failure> {
         let failing = self.failing(seen, audit).await?;
         let shown = failing.limit(0, Some(SAMPLES_MAX)).map_err(failure)?;
-        json_rows(&shown.collect().await.map_err(failure)?)
+        json_rows(&collect(shown).await?)
     }
 
     /// The rows of a table of this session.
@@ -157,6 +158,18 @@ impl Session {
         let plan = self.plan_to_run(query).await?;
         Ok(DataFrame::new(self.state.clone(), plan))
     }
+}
+
+/// The rows of a check's query, of whose operators is told.
+async fn collect(rows: DataFrame) -> Result<Vec<RecordBatch>, Failure> {
+    let query = async {
+        let cx = Arc::new(rows.task_ctx());
+        let plan = rows.create_physical_plan().await?;
+        let batches = datafusion::physical_plan::collect(plan.clone(), cx).await?;
+        stages::tell(plan.as_ref());
+        Ok(batches)
+    };
+    query.instrument(tracing::info_span!("query")).await.map_err(failure)
 }
 
 fn quoted(name: &str) -> String {

@@ -58,14 +58,14 @@ impl Engine {
         Ok(Engine { lake, state: Arc::new(state), memory, open: Arc::new(Semaphore::new(WRITES_MAX as usize)) })
     }
 
-    /// The memory that queries hold, and may hold, in bytes.
-    pub fn memory(&self) -> (u64, u64) {
+    /// The memory that queries hold, and may hold.
+    pub fn memory(&self) -> flow::wire::Memory {
         let pool = &self.state.runtime_env().memory_pool;
         let limit = match pool.memory_limit() {
             MemoryLimit::Finite(limit) => limit as u64,
             MemoryLimit::Infinite | MemoryLimit::Unknown => u64::MAX,
         };
-        (pool.reserved() as u64, limit)
+        flow::wire::Memory { held: pool.reserved() as u64, limit }
     }
 
     /// Waits until nothing is being written any more: what was dropped in the middle has removed its files. Only for an

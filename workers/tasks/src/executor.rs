@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use engine::Engine;
-use flow::wire::{Assignment, Ending, Failure};
+use flow::wire::{Assignment, Ending, Failure, Memory};
 use worker::{Context, Execute};
 
 use crate::{command, data, sql};
@@ -47,5 +47,9 @@ impl Execute for Executor {
             "noop" => Ending::Succeeded(Default::default()),
             kind => Ending::Failed(Failure::internal(format!("this worker does not know the kind `{kind}`"))),
         }
+    }
+
+    fn memory(&self) -> Option<Memory> {
+        Some(self.data.engine.memory())
     }
 }

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use flow::wire::{
-    Assignment, AttemptId, Beat, Ending, Handout, Line, Orders, Registration, Report, WIRE, WORKS_MAX, Welcome, Work,
+    Assignment, AttemptId, Beat, Ending, Handout, Line, Memory, Orders, Registration, Report, WIRE, WORKS_MAX, Welcome,
+    Work,
 };
 use reqwest::{Client, Response, StatusCode};
 use serde::Serialize;
@@ -15,7 +16,7 @@ use tokio::sync::watch;
 
 use crate::client::{self, Access};
 use crate::pauses::Pauses;
-use crate::{Claim, Link};
+use crate::{Claim, Execute, Link};
 
 /// How long a claim may wait at the server.
 const CLAIM_WAIT: Duration = Duration::from_secs(20);
@@ -64,7 +65,7 @@ impl State {
     fn beat(&self, closing: bool, wait: Duration) -> Beat {
         let attempts = self.running.keys().cloned().collect();
         let stopping = self.running.iter().filter(|(_, stop)| *stop.borrow()).map(|(id, _)| id.clone()).collect();
-        Beat { attempts, stopping, closing, wait_ms: wait.as_millis() as u64 }
+        Beat { attempts, stopping, closing, wait_ms: wait.as_millis() as u64, memory: None }
     }
 }
 
@@ -115,7 +116,7 @@ impl Remote {
     /// Takes no more work, and lets the server know.
     pub async fn close(&self) {
         self.closing.send_replace(true);
-        self.beat_once(Duration::ZERO).await;
+        self.beat_once(Duration::ZERO, None).await;
     }
 
     /// Says goodbye: what still runs here is given to others.
@@ -123,10 +124,11 @@ impl Remote {
         let _ = self.post::<_, serde_json::Value>("leave", &serde_json::json!({}), PATIENCE).await;
     }
 
-    /// Keeps saying that this worker is there, and stops what it is told to. Ends when it is dropped.
-    pub async fn beat(&self) {
+    /// Keeps saying that this worker is there, with the memory of what it runs, and stops what it is told to. Ends when
+    /// it is dropped.
+    pub async fn beat(&self, execute: &dyn Execute) {
         loop {
-            let next = match self.beat_once(self.pause()).await {
+            let next = match self.beat_once(self.pause(), execute.memory()).await {
                 // The server has waited.
                 true => BEAT_MIN,
                 false => self.pause(),
@@ -136,9 +138,9 @@ impl Remote {
     }
 
     /// Says that this worker is there, and waits at the server for something to stop. False if there was no answer.
-    async fn beat_once(&self, wait: Duration) -> bool {
+    async fn beat_once(&self, wait: Duration, memory: Option<Memory>) -> bool {
         let known = self.state().generation;
-        let beat = self.state().beat(*self.closing.borrow(), wait);
+        let beat = Beat { memory, ..self.state().beat(*self.closing.borrow(), wait) };
         match self.post::<_, Orders>("beat", &beat, wait + ANSWER).await {
             Ok(Some(orders)) => {
                 self.state().heard = Some(Instant::now());

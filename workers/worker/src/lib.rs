@@ -13,7 +13,7 @@ mod slot;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use flow::wire::{Assignment, Ending};
+use flow::wire::{Assignment, Ending, Memory};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -29,6 +29,11 @@ pub trait Execute: Send + Sync {
     /// Runs the attempt to its end. When `cx.stop` turns true it ends what it started within the
     /// task's `kill_grace` and answers [`Ending::Cancelled`]. A little later it is dropped in the middle.
     async fn execute(&self, assignment: &Assignment, cx: &Context) -> Ending;
+
+    /// The memory of what it runs, if it is counted.
+    fn memory(&self) -> Option<Memory> {
+        None
+    }
 }
 
 /// What an attempt may use of the world around it.

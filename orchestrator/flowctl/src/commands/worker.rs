@@ -58,8 +58,8 @@ async fn work(args: &Args, cx: &Context, cores: Handle) -> Result<(), Error> {
     let remote = Remote::new(&servers, cx.access(), name, settings.slots, labels);
     let remote = Arc::new(remote.map_err(Error::usage)?);
     let mut stop = interrupt::listen_to_stop()?;
-    let beating = remote.clone();
-    let beat = tokio::spawn(async move { beating.beat().await });
+    let (beating, counting) = (remote.clone(), executor.clone());
+    let beat = tokio::spawn(async move { beating.beat(counting.as_ref()).await });
     let mut working = tokio::spawn(worker::serve(remote.clone(), executor, settings.slots, cores));
     // Fails only if nobody can say stop any more.
     let _ = stop.wait_for(|stop| *stop).await;

@@ -23,7 +23,7 @@ use flow::api::Once;
 use flow::catalogue::Catalogue;
 use flow::plan::Plan;
 use flow::schedule::Schedule;
-use flow::wire::Pins;
+use flow::wire::{Memory, Pins};
 use flow::{Time, trace};
 use serde_json::{Map, Value};
 use store::{Kind, Store};
@@ -85,8 +85,8 @@ pub trait Compile: Send + Sync {
     /// Why they cannot be read.
     async fn sample(&self, dataset: &str, rows_max: usize) -> Result<Vec<Map<String, Value>>, String>;
 
-    /// The memory that queries in this process hold and may hold, in bytes. `None`: there are none.
-    fn memory(&self) -> Option<(u64, u64)> {
+    /// The memory of queries in this process. `None`: there are none.
+    fn memory(&self) -> Option<Memory> {
         None
     }
 

@@ -233,7 +233,7 @@ impl Worker {
         let known = self.generation.load(Ordering::Relaxed);
         let attempts: Vec<AttemptId> = self.running().keys().cloned().collect();
         let stopping = self.running().iter().filter(|(_, stop)| *stop.borrow()).map(|(id, _)| id.clone()).collect();
-        let beat = Beat { attempts, stopping, closing: self.closing.load(Ordering::Relaxed), wait_ms: 0 };
+        let beat = Beat { attempts, stopping, closing: self.closing.load(Ordering::Relaxed), ..Beat::default() };
         // Orders that come too late are of no use.
         let asked = self.ask(async |server: Server| server.remotes.beat(&self.name, &beat, wait).await);
         match timeout(wait + LEASE / 4, asked).await {

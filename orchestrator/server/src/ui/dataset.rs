@@ -9,14 +9,15 @@ use flow::run::{Event, Record};
 use flow::wire::CheckResult;
 use flow::{Time, human};
 use maud::{Markup, html};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use store::Version;
 use tokio::time::timeout;
 
 use super::fault::Page;
 use super::frame::Frame;
 use super::guard::Visitor;
-use super::words::{Mark, ago, at, cut, dataset_link, flow_link, name, run_link, value};
+use super::run::wrong::Sample;
+use super::words::{Mark, Tone, ago, at, cut, dataset_link, flow_link, name, run_link, value};
 use super::{Shared, address};
 use crate::look;
 use crate::service::Service;
@@ -32,9 +33,6 @@ const ROWS_PATIENCE: Duration = Duration::from_secs(1);
 const ROWS: usize = 10;
 const COLUMNS: usize = 30;
 const CHARACTERS: usize = 60;
-
-/// A row, by column.
-type Sample = Map<String, Value>;
 
 pub(super) async fn page(State(service): Shared, visitor: Visitor, Path(wanted): Path<String>) -> Page {
     let now = service.clock.now();
@@ -57,11 +55,12 @@ pub(super) async fn page(State(service): Shared, visitor: Visitor, Path(wanted):
     let body = html! {
         h1 { (name(&known.dataset)) @if known.version.is_none() { span.dim { "view" } } }
         (facts(known, flow, size, now))
+        @if let Some(last) = events.iter().rev().find(|it| !matches!(it.event, Event::TaskStarted { .. })) { (unrenewed(last, now)) }
         div.two {
             section { h2 { "Columns" } (columns(known)) }
             div {
                 section { h2 { "Read by" } (readers(&catalogue, &known.dataset)) }
-                section { h2 { "Made of" } (inputs(known)) }
+                section { h2 { "Made of" } (inputs(&catalogue, known, now)) }
             }
         }
         section { h2 { "Some rows" } (rows_of(known, rows)) }
@@ -119,11 +118,32 @@ fn facts(known: &Dataset, flow: &str, size: Option<(u64, u64)>, now: Time) -> Ma
             div { dt { "Made by flow" } dd { (flow_link(flow)) } }
             @if let Some(version) = known.version { div { dt { "Version" } dd { (version) } } }
             div { dt { "Published" } dd { (ago(known.at, now)) " by " (run_link(&known.run_id)) } }
-            @if let Some((rows, bytes)) = size {
-                div { dt { "Rows" } dd { (human::count(rows)) } }
-                div { dt { "Size" } dd { (human::bytes(bytes)) } }
+            @match size {
+                Some((rows, bytes)) => {
+                    div { dt { "Rows" } dd { (human::count(rows)) } }
+                    div { dt { "Size" } dd { (human::bytes(bytes)) } }
+                }
+                None if known.version.is_some() => div { dt { "Rows" } dd.dim { "not read in time" } },
+                None => {}
             }
             @if let Some(location) = &known.location { div { dt { "Location" } dd.mono { (name(location)) } } }
+        }
+    }
+}
+
+/// What is to be known when the last run did not make a new version.
+fn unrenewed(last: &Record, now: Time) -> Markup {
+    let (tone, why) = match &last.event {
+        Event::TaskFailed { failure, .. } => (Tone::Bad, failure.message.as_str()),
+        Event::TaskLost { reason, .. } => (Tone::Bad, reason.as_str()),
+        Event::TaskSkipped { reason, .. } => (Tone::Warn, reason.as_str()),
+        Event::TaskCancelled { .. } => (Tone::Warn, "it was cancelled"),
+        _ => return html! {},
+    };
+    html! {
+        section.(tone.class()) {
+            h2 { "Not updated by its last run" }
+            p { (run_link(&last.run_id)) " " (ago(last.at, now)) ": " (name(why)) }
         }
     }
 }
@@ -152,19 +172,31 @@ fn columns(known: &Dataset) -> Markup {
 
 fn readers(catalogue: &Catalogue, dataset: &str) -> Markup {
     let others = catalogue.readers(dataset).map(|it| it.dataset.as_str()).filter(|it| *it != dataset);
-    listed(others.collect(), "Nobody, as far as runs have told.")
+    let others: Vec<&str> = others.collect();
+    html! {
+        @if others.is_empty() { p.dim { "Nothing, as far as runs have recorded." } }
+        ul.plain { @for dataset in others { li { (dataset_link(dataset)) } } }
+    }
 }
 
-fn inputs(known: &Dataset) -> Markup {
+/// What it is made of, and whether that is newer.
+fn inputs(catalogue: &Catalogue, known: &Dataset, now: Time) -> Markup {
     let all: BTreeSet<&str> =
         known.columns.iter().flat_map(|column| &column.inputs).map(|input| input.dataset.as_str()).collect();
-    listed(all.into_iter().collect(), "Of nothing that is recorded: a program makes it, or a query without tables.")
-}
-
-fn listed(datasets: Vec<&str>, none: &str) -> Markup {
     html! {
-        @if datasets.is_empty() { p.dim { (none) } }
-        ul.plain { @for dataset in datasets { li { (dataset_link(dataset)) } } }
+        @if all.is_empty() { p.dim { "Nothing that is recorded: a program makes it, or a query without tables." } }
+        ul.plain { @for dataset in all {
+            li {
+                (dataset_link(dataset))
+                @match catalogue.datasets.get(dataset) {
+                    None => span.dim { "source" },
+                    Some(input) => {
+                        span.dim { @if let Some(version) = input.version { "v" (version) ", " } (ago(input.at, now)) }
+                        @if known.is_behind(input) { (Mark::NEWER) }
+                    }
+                }
+            }
+        } }
     }
 }
 
@@ -182,7 +214,7 @@ fn checks(events: &[Record]) -> Markup {
         }
     }
     html! {
-        @if found.is_empty() { p.dim { "No checks in the last runs." } } @else {
+        @if found.is_empty() { p.dim { "The last runs made no checks." } } @else {
             div.wide tabindex="0" role="region" aria-label="Checks over time" { table {
                 thead { tr { th scope="col" { "Check" } th scope="col" { "The last runs, newest last" } th.num scope="col" { "Failed rows at last" } } }
                 tbody { @for (check, results) in &found {

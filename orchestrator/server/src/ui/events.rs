@@ -63,7 +63,7 @@ pub(super) async fn of_run(
 fn table(records: &[Record], with_run: bool) -> Markup {
     html! {
         @if records.is_empty() { p.dim { "Nothing." } } @else {
-            div.wide tabindex="0" role="region" aria-label="Events" { table {
+            div.wide tabindex="0" role="region" aria-label="Events" { table.stack {
                 thead { tr {
                     th scope="col" { "When" } @if with_run { th scope="col" { "Run" } } th.num scope="col" { "No" }
                     th scope="col" { "Task" } th scope="col" { "What" }
@@ -73,7 +73,7 @@ fn table(records: &[Record], with_run: bool) -> Markup {
                         td { (at(record.at)) }
                         @if with_run { td { (run_link(&record.run_id)) } }
                         td.num.dim { (record.seq) }
-                        td { @if let Some((task, attempt)) = record.event.task() { a href=(address::task(&record.run_id, task)) { (name(task)) } @if attempt > 1 { span.dim { " try " (attempt) } } } }
+                        td { @if let Some((task, attempt)) = record.event.task() { a href=(address::task(&record.run_id, task)) { (name(task)) } @if attempt > 1 { span.dim { " attempt " (attempt) } } } }
                         td { (what(&record.event)) }
                     }
                 } }

@@ -110,10 +110,10 @@ fn form(flow: &Flow, written: Option<&spec::Flow>, visitor: &Visitor) -> Markup 
                 div.field {
                     label for="logical_time" { "Logical time" }
                     input #logical_time name="logical_time" placeholder="2013-01-31T06:30:00Z" size="26";
-                    div.hint { "Empty: none. A date is midnight in UTC." }
+                    div.hint { "The time that the run is for, where there is one. A date is midnight in UTC." }
                 }
             }
-            div.field { label.inline { input type="checkbox" name="force" value="yes"; "Run unchanged tasks, too" } }
+            div.field { label.inline { input type="checkbox" name="force" value="yes"; "Run tasks that have not changed, too" } }
             button.main type="submit" { "Run" }
         }
     }

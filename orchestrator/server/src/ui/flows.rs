@@ -86,8 +86,8 @@ fn table<'r>(rows: impl Iterator<Item = (&'r Row, &'r Vec<Head>)>, now: Time) ->
                         th scope="row" { (flow_link(&row.flow)) }
                         td { @if let Some(head) = last.first() { a href=(address::run(&head.run_id)) { (Mark::of_run(head.state)) } " " (ago(head.created_at, now)) } }
                         td { (lately(last)) }
-                        td { @if row.paused { (Mark::PAUSED) } @else if let Some(next) = row.next { (ago(next, now)) } }
-                        td.dim { @if let Some(schedule) = &row.schedule { (clipped(schedule)) } }
+                        td { @if row.paused { (Mark::PAUSED) } @else if let Some(next) = row.next { (ago(next, now)) } @else { span.dim { "–" } } }
+                        td.dim { @match &row.schedule { Some(schedule) => (clipped(schedule)), None => "none" } }
                     }
                 }
             }

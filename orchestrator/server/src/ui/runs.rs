@@ -80,10 +80,10 @@ fn filter(wanted: &Wanted) -> Markup {
 /// Runs as rows.
 pub(super) fn table(heads: &[Head], now: Time) -> Markup {
     html! {
-        div.wide tabindex="0" role="region" aria-label="Runs" { table {
+        div.wide tabindex="0" role="region" aria-label="Runs" { table.stack {
             thead { tr {
                 th scope="col" { "State" } th scope="col" { "Flow" } th scope="col" { "Run" } th scope="col" { "Made" }
-                th.num scope="col" { "Took" } th scope="col" { "For" } th scope="col" { "Why not" }
+                th.num scope="col" { "Took" } th scope="col" { "Logical time and parameters" } th scope="col" { "Error" }
             } }
             tbody { @for head in heads { (row(head, now)) } }
         } }
@@ -111,8 +111,8 @@ fn row(head: &Head, now: Time) -> Markup {
 pub(super) fn cause(head: &Head) -> &'static str {
     match (head.retry_of.is_some(), head.origin) {
         (true, _) => "as a retry",
-        (_, Origin::Run) => "by hand",
-        (_, Origin::Service) => "on demand",
+        (_, Origin::Run) => "from the command line",
+        (_, Origin::Service) => "through the server",
         (_, Origin::Schedule) => "by schedule",
     }
 }

@@ -1,10 +1,12 @@
 //! A task of a run: how its attempts went, what they said, what it reads and makes, and why it is where it is.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use axum::extract::{Path, Query, State};
 use flow::plan::{Input, Task, TaskId};
-use flow::run::{Event, Record};
+use flow::run::{Event, Record, Standing, TaskState};
+use flow::view::Reason;
 use flow::{Time, human, view};
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -13,6 +15,7 @@ use store::{NumberedLine, Store};
 use super::fault::Page;
 use super::frame::Frame;
 use super::guard::Visitor;
+use super::run::wrong::Sample;
 use super::run::{Seen, acts, wrong};
 use super::words::{Mark, at, dataset_link, name, run_link, took};
 use super::{Shared, address};
@@ -56,27 +59,29 @@ pub(super) async fn page(
     let spec = &seen.run.plan().tasks[id];
     let outlook = look::outlook(&service.store, Some(&service.hall), &seen.run, now).await?;
     let why = view::why(&seen.run, &seen.records, Some(&task), &outlook).map_err(look::Error::from)?;
+    // What the error says already is not said again.
+    let is_news = |it: &&Reason| standing.error.as_deref().is_none_or(|error| !it.message.contains(error));
+    let reasons: Vec<&Reason> = why.reasons.iter().filter(is_news).collect();
+    let rejected = wrong::rejected(&service, &seen, id).await;
     let body = html! {
         h1 { (name(&task)) span role="status" data-part="state" { (Mark::of_task(&standing)) } }
         div data-part="facts" { (facts(spec, &seen, id, now)) }
         @if visitor.may_run() && seen.run.state().is_terminal() { div.actions { (acts::again(&seen, &visitor, Some(&task))) } }
         div data-part="wrong" {
-            @if let Some(error) = &standing.error {
-                section.bad { h2 { "Error" } pre.error { (name(error)) } @if let Some(failure) = standing.failure { (wrong::checks(&failure.checks, true)) } }
-            }
-            section { h2 { "Why" } ul.plain { @for reason in &why.reasons { li { span { (name(&reason.message)) } } } } }
+            @if let Some(error) = &standing.error { (trouble(&standing, error, &rejected)) }
+            @if !reasons.is_empty() { section { h2 { "Why" } ul.plain { @for reason in reasons { li { span { (name(&reason.message)) } } } } } }
         }
         section data-part="attempts" { h2 { "Attempts" } (attempts(&seen, &task, now)) }
-        section { h2 { "Log" } (log_section(&task, &search, &log)) }
+        section { h2 { "Log" } (log_section(&seen, id, &search, &log)) }
         div.two {
             section data-part="inputs" { h2 { "Reads" } (inputs(&seen, id)) }
             section data-part="output" {
                 h2 { "Makes" } (output(&seen, id))
-                @if let Some(outcome) = standing.outcome { (wrong::checks(&outcome.checks, false)) }
+                @if let Some(outcome) = standing.outcome { (wrong::checks(&outcome.checks, false, &[])) }
             }
         }
         (text(spec, standing.error.as_deref()))
-        section data-part="earlier" { h2 { "In earlier runs" } (history(&earlier, now)) }
+        section data-part="earlier" { h2 { "In the last runs" } (history(&earlier, &run_id, now)) }
     };
     let live = seen.live(true);
     let title = format!("{task} · {} run", seen.head.flow);
@@ -93,7 +98,7 @@ fn facts(spec: &Task, seen: &Seen, id: TaskId, now: Time) -> Markup {
             @if standing.started_at.is_some() { div { dt { "Took" } dd { (took(standing.started_at, standing.finished_at, now)) } } }
             @if let Some(rows) = standing.outcome.and_then(|it| it.rows_out) { div { dt { "Rows" } dd { (human::count(rows)) } } }
             @if let Some(bytes) = standing.outcome.and_then(|it| it.bytes_out) { div { dt { "Size" } dd { (human::bytes(bytes)) } } }
-            div { dt { "Tries" } dd { (standing.attempts) " of " (spec.retry.attempts_max) } }
+            div { dt { "Attempts" } dd { (standing.attempts) " of " (spec.retry.attempts_max) } }
             @if let Some(timeout) = spec.timeout_ms { div { dt { "Time limit" } dd { (human::duration(timeout)) } } }
             @if !labels.is_empty() { div { dt { "Requires" } dd { (name(&labels.join(", "))) } } }
             @if !after.is_empty() { div { dt { "Comes after" } dd { @for task in after { a href=(address::task(seen.run.id(), task)) { (name(task)) } " " } } } }
@@ -101,7 +106,16 @@ fn facts(spec: &Task, seen: &Seen, id: TaskId, now: Time) -> Markup {
     }
 }
 
-/// The tries, in order.
+/// Why it did not succeed.
+fn trouble(standing: &Standing<'_>, error: &str, rejected: &[Sample]) -> Markup {
+    if standing.state == TaskState::Skipped {
+        return html! { section.warn { h2 { "Skipped" } p { (name(error)) } } };
+    }
+    let checks = standing.failure.map_or(&[][..], |failure| &failure.checks);
+    html! { section.bad { h2 { "Error" } pre.error { (name(error)) } (wrong::checks(checks, true, rejected)) } }
+}
+
+/// The attempts, in order.
 fn attempts(seen: &Seen, task: &str, now: Time) -> Markup {
     let its: Vec<&Record> =
         seen.records.iter().filter(|record| record.event.task().is_some_and(|(it, _)| it == task)).collect();
@@ -112,9 +126,9 @@ fn attempts(seen: &Seen, task: &str, now: Time) -> Markup {
         })
     };
     html! {
-        @if its.is_empty() { p.dim { "None yet." } } @else {
+        @if its.is_empty() { p.dim { @if seen.run.state().is_terminal() { "None." } @else { "None yet." } } } @else {
             div.wide tabindex="0" role="region" aria-label="Attempts" { table {
-                thead { tr { th.num scope="col" { "Try" } th scope="col" { "Worker" } th scope="col" { "Began" } th.num scope="col" { "Took" } th scope="col" { "Ended" } } }
+                thead { tr { th.num scope="col" { "Attempt" } th scope="col" { "Worker" } th scope="col" { "Began" } th.num scope="col" { "Took" } th scope="col" { "Ended" } } }
                 tbody {
                     @for record in &its {
                         @if let Event::TaskStarted { attempt, worker, .. } = &record.event {
@@ -138,7 +152,7 @@ fn attempts(seen: &Seen, task: &str, now: Time) -> Markup {
 pub(super) fn ending(event: &Event) -> Markup {
     html! {
         @match event {
-            Event::TaskSucceeded { attempt: 0, .. } => "its result was adopted",
+            Event::TaskSucceeded { attempt: 0, .. } => "kept from the run that this one does again",
             Event::TaskSucceeded { outcome, .. } if outcome.cached => "cached",
             Event::TaskSucceeded { .. } => "succeeded",
             Event::TaskFailed { failure, .. } => { "failed: " (name(&failure.message)) }
@@ -187,15 +201,20 @@ async fn find(store: &Store, run_id: &str, task: &str, wanted: &str) -> Result<L
     }
 }
 
-fn log_section(task: &str, search: &str, log: &Log) -> Markup {
+fn log_section(seen: &Seen, id: TaskId, search: &str, log: &Log) -> Markup {
+    let task = &seen.run.plan().tasks[id];
+    let is_over = seen.run.state().is_terminal();
+    if is_over && log.lines.is_empty() && search.is_empty() {
+        return html! { p.dim { @if task.kind == "sql" { "A query writes no log." } @else { "It has said nothing." } } };
+    }
     html! {
         form.row method="get" role="search" {
             div { label for="search" { "Lines that contain" } input #search name="search" value=(search) maxlength="200" size="30"; }
             button type="submit" { "Search" }
-            label.inline { input #follow type="checkbox" checked; "Follow" }
+            @if !is_over { label.inline { input #follow type="checkbox" checked; "Follow" } }
         }
         @if log.has_more { p.dim { "Earlier lines are not shown; " code { "flowctl logs" } " has them all." } }
-        ol.log tabindex="0" aria-label="Log lines" data-task=(task) data-last=(log.last) data-search=(search) {
+        ol.log tabindex="0" aria-label="Log lines" data-task=(task.name) data-last=(log.last) data-search=(search) {
             @for NumberedLine { line, .. } in &log.lines {
                 li {
                     time { (&view::rfc3339(line.at)[11..23]) }
@@ -224,7 +243,8 @@ fn found(text: &str, search: &str) -> Markup {
     html! { @for (before, hit) in pieces { (before) mark { (hit) } } (&text[from..]) }
 }
 
-fn inputs(seen: &Seen, id: TaskId) -> Markup {
+/// What it reads, with the files and versions that this run reads.
+pub(super) fn inputs(seen: &Seen, id: TaskId) -> Markup {
     let plan = seen.run.plan();
     let (task, versions) = (&plan.tasks[id], seen.run.versions(id));
     html! {
@@ -234,7 +254,7 @@ fn inputs(seen: &Seen, id: TaskId) -> Markup {
                 li {
                     @match input {
                         Input::Source(source) => {
-                            span { "source " a href=(address::lineage(source, None)) { (name(source)) } }
+                            span { "source " (dataset_link(source)) }
                             @if let Some(files) = seen.pins.sources.get(source) { span.dim { (human::plural(files.len() as u64, "file")) @if let [file] = files.as_slice() { ": " (name(&file.path)) } } }
                         }
                         Input::Task(made_by) => {
@@ -283,9 +303,18 @@ fn text(spec: &Task, error: Option<&str>) -> Markup {
             section { h2 { "Query" } pre.source { @for (at, line) in sql.trim_matches('\n').lines().enumerate() { span.at[named == Some(at + 1)] { (line) } } } }
         }
         @if let Some(argv) = argv {
-            section { h2 { "Command" } pre { @for word in argv { (word.as_str().unwrap_or_default()) " " } } }
+            section { h2 { "Command" } pre { @for word in argv { (shell(word.as_str().unwrap_or_default())) " " } } }
         }
     }
+}
+
+/// A word as a shell takes it for one.
+fn shell(word: &str) -> Cow<'_, str> {
+    let plain = |letter: char| letter.is_alphanumeric() || "-_=+./:,@%".contains(letter);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.into();
+    }
+    format!("'{}'", word.replace('\'', r"'\''")).into()
 }
 
 /// The line that an error names: `at line 3, column 7`, or `Line: 3, Column: 7`.
@@ -297,7 +326,7 @@ fn line_of(error: &str) -> Option<usize> {
 }
 
 /// How the task ended in the last runs, newest first.
-fn history(records: &[Record], now: Time) -> Markup {
+fn history(records: &[Record], shown: &str, now: Time) -> Markup {
     let ended: Vec<&Record> = records.iter().filter(|it| !matches!(it.event, Event::TaskStarted { .. })).collect();
     let began = |end: &Record| {
         let same = |it: &&Record| it.run_id == end.run_id && it.event.task() == end.event.task();
@@ -305,11 +334,11 @@ fn history(records: &[Record], now: Time) -> Markup {
     };
     html! {
         @if ended.is_empty() { p.dim { "Nothing yet." } } @else {
-            div.wide tabindex="0" role="region" aria-label="Earlier runs" { table {
+            div.wide tabindex="0" role="region" aria-label="In the last runs" { table {
                 thead { tr { th scope="col" { "Run" } th scope="col" { "When" } th.num scope="col" { "Took" } th.num scope="col" { "Rows" } th scope="col" { "Ended" } } }
                 tbody { @for record in ended.iter().rev() {
                     tr {
-                        td { (run_link(&record.run_id)) } td { (super::words::ago(record.at, now)) }
+                        td { (run_link(&record.run_id)) @if record.run_id == shown { span.dim { " this one" } } } td { (super::words::ago(record.at, now)) }
                         td.num { (took(began(record), Some(record.at), now)) }
                         td.num { @if let Event::TaskSucceeded { outcome, .. } = &record.event { @if let Some(rows) = outcome.rows_out { (human::count(rows)) } } }
                         td { (ending(&record.event)) }
@@ -328,6 +357,11 @@ mod tests {
     fn what_was_searched_for_is_marked() {
         assert_eq!(found("An Error < error", "error").into_string(), "An <mark>Error</mark> &lt; <mark>error</mark>");
         assert_eq!(found("İi", "i").into_string(), "İi", "letters that change their length are left alone");
+    }
+
+    #[test]
+    fn commands_can_be_copied() {
+        assert_eq!(["bash", "-c", "echo it's; ls", ""].map(shell), ["bash", "-c", r"'echo it'\''s; ls'", "''"]);
     }
 
     #[test]

@@ -46,6 +46,8 @@ impl Tone {
 impl Mark {
     pub const PAUSED: Mark = mark("‖", "paused", Tone::Warn);
     pub const LATE: Mark = mark("!", "late", Tone::Bad);
+    pub const NEWER: Mark = mark("!", "newer than this", Tone::Warn);
+    pub const BEHIND: Mark = mark("!", "older than what it reads", Tone::Warn);
 
     pub fn of_run(state: RunState) -> Mark {
         match state {
@@ -57,10 +59,10 @@ impl Mark {
         }
     }
 
-    /// A success without an attempt was adopted, one without work is cached.
+    /// A success without an attempt is that of the run before, one without work is cached.
     pub fn of_task(standing: &Standing<'_>) -> Mark {
         match standing.state {
-            TaskState::Succeeded if standing.attempts == 0 => mark("✓", "adopted", Tone::Good),
+            TaskState::Succeeded if standing.attempts == 0 => mark("✓", "kept", Tone::Good),
             TaskState::Succeeded if standing.outcome.is_some_and(|it| it.cached) => mark("✓", "cached", Tone::Good),
             state => Mark::of_state(state),
         }

@@ -109,7 +109,7 @@ fn doing(busy: Option<&Vec<Busy>>, now: Time) -> Markup {
             div {
                 a href=(address::task(&it.head.run_id, &it.task)) { (name(&it.task)) }
                 " of " (flow_link(&it.head.flow)) " " (run_link(&it.head.run_id)) " "
-                span.dim { "try " (it.attempt) ", for " (took(Some(it.since), None, now)) }
+                span.dim { "attempt " (it.attempt) ", for " (took(Some(it.since), None, now)) }
             }
         }
     }

@@ -53,7 +53,11 @@ pub(super) fn of_run(run: &Run) -> Markup {
     let nodes = (0..tasks.len()).map(|id| node(run, id)).collect();
     let needs = |id: TaskId| tasks[id].needs.iter().map(move |need| (need.task, id, need.data));
     let picture = Picture { nodes, edges: (0..tasks.len()).flat_map(needs).collect() };
-    html! { (drawn(&picture)) p.legend { "Left to right; dashed lines only order, no data goes along them." } }
+    let orders = picture.edges.iter().any(|(_, _, data)| !data);
+    html! {
+        (drawn(&picture))
+        @if orders { p.legend { "Dashed lines only order: no data goes along them." } }
+    }
 }
 
 fn node(run: &Run, id: TaskId) -> Node {

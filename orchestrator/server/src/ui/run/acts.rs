@@ -1,15 +1,21 @@
 //! What can be done about a run.
 
+use std::collections::BTreeSet;
+
 use axum::extract::{Path, State};
 use axum::response::Redirect;
-use flow::run::RunState;
+use flow::run::{self, RunState};
 use maud::{Markup, html};
 
 use super::Seen;
 use crate::look;
 use crate::ui::fault::Fault;
 use crate::ui::guard::{Posted, Visitor};
+use crate::ui::words::name;
 use crate::ui::{Shared, address};
+
+/// How many tasks are named of those that a retry does again, and of those that it keeps.
+const NAMES: usize = 8;
 
 /// The forms for the whole run.
 pub(super) fn forms(seen: &Seen, visitor: &Visitor) -> Markup {
@@ -28,7 +34,8 @@ pub(super) fn forms(seen: &Seen, visitor: &Visitor) -> Markup {
                         }
                     }
                 }
-                @if state.is_terminal() { (again(seen, visitor, None)) }
+                // A failed run has the form where it says why it failed.
+                @if state.is_terminal() && state != RunState::Failed { (again(seen, visitor, None)) }
             }
         }
     }
@@ -36,23 +43,32 @@ pub(super) fn forms(seen: &Seen, visitor: &Visitor) -> Markup {
 
 /// A form that does the run again, from a task on or what did not succeed.
 pub(in crate::ui) fn again(seen: &Seen, visitor: &Visitor, from: Option<&str>) -> Markup {
-    let what = match (from, seen.run.state()) {
-        (Some(_), _) => {
-            "Does this task and all that come after it again, and what did not succeed; the rest is adopted."
-        }
-        (None, RunState::Succeeded) => "Everything succeeded: the new run adopts what has not changed since.",
-        (None, _) => "A new run adopts what succeeded, unless it has changed since, and does the rest.",
-    };
+    let (run, plan) = (&seen.run, seen.run.plan());
+    let from_on: Vec<String> = from.iter().map(|task| (*task).to_owned()).collect();
+    let kept = run::adopt(run, &seen.pins, plan, &seen.pins, &from_on).unwrap_or_default();
+    let kept: BTreeSet<String> = kept.into_iter().map(|(task, _)| task).collect();
+    let again = plan.tasks.iter().map(|task| task.name.as_str()).filter(|task| !kept.contains(*task));
+    let (again, kept): (Vec<&str>, Vec<&str>) = (again.collect(), kept.iter().map(String::as_str).collect());
     html! {
         details.ask {
             summary { @if from.is_some() { "Retry from here…" } @else { "Retry…" } }
-            p { (what) }
+            p { "Makes a new run of the same flow." }
+            @if !again.is_empty() { p { "Does again: " (names(&again)) } }
+            @if !kept.is_empty() { p { "Keeps what has not changed since of: " (names(&kept)) } }
+            @if from.is_some() || seen.head.force { p.dim { "The cache is not used." } }
             form method="post" action=(format!("{}/retry", address::run(seen.run.id()))) {
                 (visitor.seal())
                 @if let Some(task) = from { input type="hidden" name="from" value=(task); }
                 button.main type="submit" { "Start the retry" }
             }
         }
+    }
+}
+
+fn names(tasks: &[&str]) -> Markup {
+    html! {
+        @for (n, task) in tasks.iter().take(NAMES).enumerate() { @if n > 0 { ", " } (name(task)) }
+        @if tasks.len() > NAMES { " and " (tasks.len() - NAMES) " more" }
     }
 }
 

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use flow::run::{Outlook, Record, Run, RunState};
 use flow::wire::Pins;
 use flow::{Time, view};
+use futures::future::OptionFuture;
 use maud::{Markup, html};
 use store::{Head, Store};
 
@@ -80,6 +81,8 @@ pub(super) async fn page(
     let paused = look::paused(&service.store, &seen.head.flow).await?;
     let failed = seen.run.state() == RunState::Failed;
     let catalogue = if failed { Some(service.catalogue().await?) } else { None };
+    let first = wrong::failed(&seen.run).next().filter(|_| failed);
+    let rejected = OptionFuture::from(first.map(|id| wrong::rejected(&service, &seen, id))).await.unwrap_or_default();
     let after = service.store.retries(&seen.head).await?;
     let title = format!("{} run {}", seen.head.flow, short(&run_id));
     let mut path = seen.path();
@@ -89,7 +92,7 @@ pub(super) async fn page(
         div data-part="facts" { (facts(&seen, &after, now)) }
         div data-part="acts" { (acts::forms(&seen, &visitor)) }
         div data-part="wrong" {
-            @if let Some(catalogue) = &catalogue { (wrong::section(&seen, &visitor, catalogue)) }
+            @if let Some(catalogue) = &catalogue { (wrong::section(&seen, &visitor, catalogue, &rejected, now)) }
             (reasons(&seen, &outlook))
             @if let Some(paused) = &paused { section.warn { p { (name(&paused.message)) } } }
         }
@@ -106,14 +109,14 @@ fn facts(seen: &Seen, after: &[String], now: Time) -> Markup {
     html! {
         dl.facts {
             div { dt { "Made" } dd { (at(head.created_at)) " " (runs::cause(head)) } }
-            @if let Some(time) = head.logical_time { div { dt { "For" } dd { (at(time)) } } }
+            @if let Some(time) = head.logical_time { div { dt { "Logical time" } dd { (at(time)) } } }
             @if seen.run.started_at().is_some() {
-                div { dt { "Took" } dd { (took(seen.run.started_at(), seen.run.finished_at(), now)) } }
+                div { dt { @if head.finished_at.is_some() { "Took" } @else { "Running for" } } dd { (took(seen.run.started_at(), seen.run.finished_at(), now)) } }
             }
             @if !head.params.is_empty() { div { dt { "Parameters" } dd { (params(&head.params)) } } }
             @if let Some(select) = &seen.run.plan().selection { div { dt { "Only" } dd.mono { (name(select)) } } }
             @if head.force { div { dt { "Cache" } dd { "not used" } } }
-            @if let Some(earlier) = &head.retry_of { div { dt { "Retries" } dd { (run_link(earlier)) } } }
+            @if let Some(earlier) = &head.retry_of { div { dt { "Retry of" } dd { (run_link(earlier)) } } }
             @if let Some(later) = after.first() { div { dt { "Retried by" } dd { (run_link(later)) } } }
             @if let Some(by) = seen.run.cancelled_by() { div { dt { "Cancelled by" } dd { (name(by)) } } }
         }

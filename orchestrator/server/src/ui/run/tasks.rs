@@ -62,7 +62,7 @@ pub(super) fn section(seen: &Seen, shown: &Shown, now: Time) -> Markup {
                 } }
                 tbody { @for &id in ids.iter().skip(shown.from).take(PAGE) { (row(run, id, &lanes, path.contains(&id), now)) } }
             } }
-            p.legend { "◆ on the critical path: the chain of tasks that the end of the run waited for." }
+            @if !path.is_empty() { p.legend { "◆ on the critical path: the chain of tasks that the end of the run waited for." } }
         }
         (pages(run, shown, ids.len()))
     }
