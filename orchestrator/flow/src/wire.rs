@@ -208,6 +208,12 @@ pub struct Registration {
     pub worker: String,
     pub slots: usize,
     pub labels: BTreeMap<String, String>,
+    /// Tells the process from others that have the same name by mistake. Empty: not told.
+    #[serde(default)]
+    pub instance: String,
+    /// Which lake it reads and writes; empty for one that no server has used yet. `None`: not told.
+    #[serde(default)]
+    pub lake: Option<String>,
 }
 
 /// How a worker is received.

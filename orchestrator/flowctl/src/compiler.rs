@@ -109,6 +109,10 @@ impl Compile for Compiler {
         }
     }
 
+    fn lake(&self) -> Option<String> {
+        self.engine.mark_lake()
+    }
+
     fn memory(&self) -> Option<Memory> {
         Some(self.engine.memory())
     }

@@ -2,12 +2,14 @@
 
 use std::cell::OnceCell;
 use std::future::Future;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use engine::Engine;
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 use store::Store;
+use tasks::Lanes;
 use tokio::runtime::{Builder, Handle, Runtime};
 use worker::Access;
 
@@ -159,6 +161,11 @@ impl Context {
     }
 }
 
+/// Threads for queries, as many for each as there are cores.
+pub fn lanes() -> Lanes {
+    Lanes::new(|| threads(&mut Builder::new_multi_thread()))
+}
+
 /// Removes what processes that are gone have spilled. What cannot be removed now is tried again by the next.
 fn sweep(spill: &Path) {
     for entry in std::fs::read_dir(spill).into_iter().flatten().flatten() {
@@ -171,5 +178,9 @@ fn sweep(spill: &Path) {
 
 fn runtime(builder: &mut Builder) -> Result<Runtime, Error> {
     let told = |error| Error::new(Exit::Unreachable, format!("failed to start: {error}"));
-    builder.enable_all().thread_stack_size(STACK_BYTES).build().map_err(told)
+    threads(builder).map_err(told)
+}
+
+fn threads(builder: &mut Builder) -> io::Result<Runtime> {
+    builder.enable_all().thread_stack_size(STACK_BYTES).build()
 }

@@ -18,7 +18,7 @@ use store::{Origin, Store};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
-use crate::context::Context;
+use crate::context::{Context, lanes};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::print::progress::Progress;
@@ -168,7 +168,7 @@ fn lost(error: server::Error, run_id: &str) -> Error {
 
 /// What the worker slots of this process are made of.
 pub fn plant(settings: &Settings, engine: &Engine, store: &Arc<Store>, cores: Handle) -> Plant {
-    let executor = Arc::new(tasks::Executor::new(engine.clone(), folders(settings)));
+    let executor = Arc::new(tasks::Executor::new(engine.clone(), lanes(), folders(settings)));
     Plant { store: store.clone(), executor, cores, slots: settings.slots, labels: None }
 }
 

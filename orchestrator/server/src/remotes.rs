@@ -27,6 +27,8 @@ pub(crate) struct Remotes {
 
 struct Remote {
     slots: Slots,
+    /// See [`Registration`].
+    instance: String,
     state: Mutex<State>,
     /// It was given something.
     handed: Notify,
@@ -45,6 +47,10 @@ struct Given {
     at: Instant,
     stop: watch::Receiver<bool>,
 }
+
+/// Another process has the worker's name, and lives.
+#[derive(Debug)]
+pub(crate) struct Namesake;
 
 /// The server does not know the worker, or has given it up.
 #[derive(Debug)]
@@ -116,13 +122,22 @@ impl Remotes {
         Ok(found)
     }
 
-    pub fn register(&self, registration: &Registration) {
-        let Registration { worker, slots, labels, .. } = registration;
+    pub fn register(&self, registration: &Registration) -> Result<(), Namesake> {
+        let Registration { worker, slots, labels, instance, .. } = registration;
+        let namesake =
+            self.workers().get(worker).cloned().filter(|it| !instance.is_empty() && it.instance != *instance);
+        if namesake.is_some_and(|it| it.state().seen.elapsed() < LEASE / 2) {
+            return Err(Namesake);
+        }
         let slots = self.hall.join(worker, *slots, Some(labels.clone()));
         let state =
             Mutex::new(State { seen: Instant::now(), given: BTreeMap::new(), memory: None, works: BTreeSet::new() });
-        self.workers().insert(worker.clone(), Arc::new(Remote { slots, state, handed: Notify::new() }));
+        self.workers().insert(
+            worker.clone(),
+            Arc::new(Remote { slots, instance: instance.clone(), state, handed: Notify::new() }),
+        );
         tracing::info!("worker {worker} has come with {} slots", registration.slots);
+        Ok(())
     }
 
     /// Work for a worker, which may take a while to come.

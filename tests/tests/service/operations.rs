@@ -119,3 +119,31 @@ fn a_worker_whose_server_is_gone_for_good_stops_what_it_does() {
     server.wait();
     until("their end", Duration::from_secs(30), || !is_living(&world, "shell") && !is_living(&world, "daemon"));
 }
+
+/// A query that computes for hours and seldom lets go.
+const HEAVY: &str = "[tasks.points]\nsql = \"select value as id, value % 1000 as g, value * 0.5 as v from generate_series(1, 300000)\"\n\
+    [tasks.pairs]\nsql = \"select a.g, count(*) as n, sum(a.v * b.v) as s from points a join points b on a.v < b.v and a.id <> b.id group by a.g\"\n";
+
+#[test]
+fn a_query_that_never_ends_holds_up_nobody_and_can_be_stopped() {
+    let world = World::sqlite();
+    world.flow("heavy", HEAVY);
+    world.flow("light", "[tasks.t]\nsql = \"select 1 as n\"\n");
+    world.flow("often", "[schedule]\ncron = \"* * * * * *\"\n[tasks.t]\nsql = \"select $logical_time as at\"\n");
+    let server = world.serve(&["--slots", "4"]);
+    let heavy = [(); 2].map(|()| world.submit(&server, r#"{"flow": "heavy"}"#));
+    for run in &heavy {
+        until("the long query being under way", MINUTE, || world.task(run, "pairs")["state"] == "running");
+    }
+    let light = world.submit(&server, r#"{"flow": "light"}"#);
+    assert_eq!(world.ended(&light, MINUTE)["state"], "succeeded", "beside them");
+    let scheduled = || world.json(&["runs", "--flow", "often", "-n", "1"])[0]["run_id"].clone();
+    let before = scheduled();
+    until("a run by schedule beside them", MINUTE, || scheduled() != before);
+    for run in &heavy {
+        server.post(&format!("/v1/runs/{run}/cancel"), "{}");
+        assert_eq!(world.ended(run, MINUTE)["state"], "cancelled");
+    }
+    let light = world.submit(&server, r#"{"flow": "light"}"#);
+    assert_eq!(world.ended(&light, MINUTE)["state"], "succeeded", "after them");
+}

@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use crate::Error;
 use crate::lake::Lake;
 use crate::memory::Memory;
+use crate::yields::YieldingJoins;
 
 /// More than any machine writes at the same time.
 const WRITES_MAX: u32 = 1 << 20;
@@ -53,9 +54,20 @@ impl Engine {
             .with_config(config)
             .with_runtime_env(runtime(settings)?)
             .with_default_features()
+            .with_physical_optimizer_rule(Arc::new(YieldingJoins))
             .build();
         let memory = Memory::new(settings.notes.clone());
         Ok(Engine { lake, state: Arc::new(state), memory, open: Arc::new(Semaphore::new(WRITES_MAX as usize)) })
+    }
+
+    /// What tells this lake from others: its URL, or what a server wrote into its folder. `None`: nothing is there yet.
+    pub fn lake_id(&self) -> Option<String> {
+        self.lake.id()
+    }
+
+    /// Makes sure that the lake has an id, as far as it can be written.
+    pub fn mark_lake(&self) -> Option<String> {
+        self.lake.mark()
     }
 
     /// The memory that queries hold, and may hold.

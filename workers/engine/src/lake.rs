@@ -8,9 +8,14 @@ use deltalake::logstore::{LogStoreRef, StorageConfig, logstore_for};
 use deltalake::{DeltaTable, DeltaTableError};
 use flow::wire::Failure;
 use url::Url;
+use uuid::Uuid;
 
 use crate::Error;
+use crate::durable;
 use crate::error::{delta, io};
+
+/// The file of a lake's folder that tells it from others.
+const ID_FILE: &str = "_lake_id";
 
 /// Where datasets live.
 #[derive(Clone, Debug)]
@@ -38,6 +43,27 @@ impl Lake {
             .map_err(|error| invalid(&error.to_string()))?;
         let root = Url::from_directory_path(&folder).map_err(|()| invalid("not an absolute path"))?;
         Ok(Lake { root, folder: Some(folder) })
+    }
+
+    /// What tells it from others, if anything does yet.
+    pub(crate) fn id(&self) -> Option<String> {
+        let Some(folder) = &self.folder else { return Some(self.root.to_string()) };
+        let id = std::fs::read_to_string(folder.join(ID_FILE)).ok()?;
+        Some(id.trim().to_owned()).filter(|id| !id.is_empty())
+    }
+
+    /// Its id, which it gets if it has none. `None`: it cannot be written.
+    pub(crate) fn mark(&self) -> Option<String> {
+        let folder = self.folder.as_ref().filter(|_| self.id().is_none());
+        if let Some(folder) = folder {
+            let id = Uuid::now_v7().to_string();
+            let written =
+                durable::make_folder(folder).and_then(|()| durable::create(&folder.join(ID_FILE), id.as_bytes()));
+            if let Err(error) = written {
+                tracing::debug!(folder = %folder.display(), %error, "failed to mark the lake");
+            }
+        }
+        self.id()
     }
 
     /// The table of `flow.task`.

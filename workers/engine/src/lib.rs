@@ -37,6 +37,7 @@ mod stages;
 mod textfile;
 mod types;
 mod typing;
+mod yields;
 
 pub use audit::Audit;
 pub use catalogue::Dataset;

@@ -42,7 +42,8 @@ impl Engine {
                 Some(all) => all.union(plan).map_err(failure)?,
             });
         }
-        let Some(all) = all else { return Ok(()) };
+        // Those of an earlier failure would be taken for this one's.
+        let Some(all) = all else { return self.clear_rejected(publish).await };
         let plan = stage::as_published(all.build().map_err(failure)?).map_err(failure)?;
         self.write_rejected(session, plan, publish).await
     }

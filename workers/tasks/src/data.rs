@@ -10,11 +10,14 @@ use flow::spec::Format;
 use flow::wire::{Assignment, Failure, Outcome};
 use worker::Context;
 
+use crate::lanes::Lanes;
 use crate::{command, inputs, sql};
 
 /// A command's ties to the lake.
+#[derive(Clone)]
 pub(crate) struct Lake {
     pub engine: Engine,
+    pub lanes: Lanes,
 }
 
 #[async_trait]
@@ -25,11 +28,30 @@ impl command::Data for Lake {
         _cx: &Context,
         folder: &Path,
     ) -> Result<BTreeMap<String, PathBuf>, Failure> {
-        let task = &assignment.plan.tasks[assignment.task];
-        let settings: command::Settings = settings(task)?;
+        let settings: command::Settings = settings(&assignment.plan.tasks[assignment.task])?;
+        if settings.inputs.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let (lake, assignment, folder) = (self.clone(), assignment.clone(), folder.to_owned());
+        self.lanes.run(async move { lake.stage_inputs(settings.inputs, &assignment, &folder).await }).await?
+    }
+
+    async fn publish(&self, assignment: &Assignment, _cx: &Context, files: Vec<PathBuf>) -> Result<Outcome, Failure> {
+        let (lake, assignment) = (self.clone(), assignment.clone());
+        self.lanes.run(async move { lake.publish_files(&assignment, files).await }).await?
+    }
+}
+
+impl Lake {
+    async fn stage_inputs(
+        &self,
+        names: Vec<String>,
+        assignment: &Assignment,
+        folder: &Path,
+    ) -> Result<BTreeMap<String, PathBuf>, Failure> {
         let session = inputs::session(&self.engine, assignment).await?;
         let mut staged = BTreeMap::new();
-        for name in settings.inputs {
+        for name in names {
             let path = folder.join(&name);
             session.export(&name, &path).await?;
             staged.insert(name, path);
@@ -37,14 +59,13 @@ impl command::Data for Lake {
         Ok(staged)
     }
 
-    async fn publish(&self, assignment: &Assignment, _cx: &Context, files: Vec<PathBuf>) -> Result<Outcome, Failure> {
-        self.publish_files(assignment, files).await
-    }
-}
-
-impl Lake {
     async fn publish_files(&self, assignment: &Assignment, files: Vec<PathBuf>) -> Result<Outcome, Failure> {
         let task = &assignment.plan.tasks[assignment.task];
+        if files.is_empty() {
+            let why = "the command left no file in FLOWCTL_OUTPUT_DIR, so the dataset stays as it was; no rows are a file \
+                without rows, and exit code 99 says that there is nothing to do";
+            return Err(Failure::user(why));
+        }
         let settings = settings(task)?;
         let format = settings.format.unwrap_or(Format::Parquet);
         let columns: Vec<Column> = task

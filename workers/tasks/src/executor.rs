@@ -5,18 +5,26 @@ use engine::Engine;
 use flow::wire::{Assignment, Ending, Failure, Memory};
 use worker::{Context, Execute};
 
+use crate::lanes::Lanes;
 use crate::{command, data, sql};
 
-/// Runs attempts with an engine and the folders that commands need.
+/// Runs attempts with an engine, lanes for its queries, and the folders that commands need.
 pub struct Executor {
     data: data::Lake,
+    lanes: Lanes,
     folders: command::Folders,
 }
 
 impl Executor {
     /// An executor for tasks that read and write the engine's lake.
-    pub fn new(engine: Engine, folders: command::Folders) -> Executor {
-        Executor { data: data::Lake { engine }, folders }
+    pub fn new(engine: Engine, lanes: Lanes, folders: command::Folders) -> Executor {
+        Executor { data: data::Lake { engine, lanes: lanes.clone() }, lanes, folders }
+    }
+
+    async fn sql(&self, assignment: &Assignment) -> Ending {
+        let (engine, assignment) = (self.data.engine.clone(), assignment.clone());
+        let ending = self.lanes.run(async move { sql::execute(&engine, &assignment).await });
+        ending.await.unwrap_or_else(Ending::Failed)
     }
 
     async fn command(&self, assignment: &Assignment, cx: &Context) -> Result<Ending, Failure> {
@@ -40,13 +48,17 @@ impl Execute for Executor {
         match task.kind.as_str() {
             // A query holds no process: dropping it ends it.
             "sql" => tokio::select! {
-                ending = sql::execute(&self.data.engine, assignment) => ending,
+                ending = self.sql(assignment) => ending,
                 () = cx.stopped() => Ending::Cancelled,
             },
             "command" => self.command(assignment, cx).await.unwrap_or_else(Ending::Failed),
             "noop" => Ending::Succeeded(Default::default()),
             kind => Ending::Failed(Failure::internal(format!("this worker does not know the kind `{kind}`"))),
         }
+    }
+
+    fn lake(&self) -> Option<String> {
+        Some(self.data.engine.lake_id().unwrap_or_default())
     }
 
     fn memory(&self) -> Option<Memory> {

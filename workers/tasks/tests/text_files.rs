@@ -70,6 +70,31 @@ async fn a_damaged_archive_is_told_with_its_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_array_of_objects_is_told_from_an_object_a_line() {
+    let lab = Lab::new();
+    lab.write("s.json", &format!("\n[{}]", vec!["{\"secret\": 1}"; 1000].join(",\n")));
+    let compiled = lab.compile(&flow("path = \"s.json\""), &[]).await;
+    let said = &compiled.diagnostics[0].message;
+    assert!(said.contains("one JSON array, but one object a line is expected"), "{said}");
+    assert!(!said.contains("secret"), "what is in the file stays there: {said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_leaves_no_file_publishes_nothing() {
+    let mut lab = Lab::new();
+    let flow = |command: &str| {
+        format!(
+            "name = \"f\"\n[tasks.t]\ncommand = [\"sh\", \"-c\", '''{command}''']\n\
+             output = {{ format = \"csv\" }}\nschema = {{ n = \"int\" }}\n"
+        )
+    };
+    lab.run(&flow("printf 'n\\n1\\n' > $FLOWCTL_OUTPUT_DIR/a.csv"), &[]).await;
+    let ended = lab.run(&flow("true"), &[]).await;
+    assert!(failure(&ended, "t").message.contains("left no file in FLOWCTL_OUTPUT_DIR"));
+    assert_eq!(lab.query("select n from f.t").await, "n\n1\n", "the last good version stays");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rows_are_counted_without_reading_a_column() {
     let mut lab = Lab::new();
     lab.write("s.csv", "a,b\n1,2\n3,4\n");

@@ -31,9 +31,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut fleet = JoinSet::new();
     for number in 0..workers {
         let labels = BTreeMap::from([("zone".to_owned(), "a".to_owned())]);
-        let remote = Arc::new(Remote::new(&[url], Access::default(), format!("{name}-{number}"), slots, labels)?);
+        let remote = Arc::new(Remote::new(
+            &[url],
+            Access::default(),
+            format!("{name}-{number}"),
+            slots,
+            labels,
+            Arc::new(Idle),
+        )?);
         let beating = remote.clone();
-        fleet.spawn(async move { beating.beat(&Idle).await });
+        fleet.spawn(async move { beating.beat().await });
         fleet.spawn(worker::serve(remote, Arc::new(Idle), slots, Handle::current()));
     }
     fleet.join_all().await;

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use flow::wire::{
-    Assignment, AttemptId, Beat, Ending, Handout, Line, Memory, Orders, Registration, Report, WIRE, WORKS_MAX, Welcome,
-    Work,
+    Assignment, AttemptId, Beat, Ending, Handout, Line, Orders, Registration, Report, WIRE, WORKS_MAX, Welcome, Work,
 };
 use reqwest::{Client, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
+use uuid::Uuid;
 
 use crate::client::{self, Access};
 use crate::pauses::Pauses;
@@ -39,6 +39,7 @@ pub struct Remote {
     /// Which of them it works for.
     at: watch::Sender<usize>,
     registration: Registration,
+    execute: Arc<dyn Execute>,
     state: Mutex<State>,
     closing: watch::Sender<bool>,
     /// Of two slots that find the worker unknown, one registers it.
@@ -91,13 +92,15 @@ impl Remote {
         name: String,
         slots: usize,
         labels: BTreeMap<String, String>,
+        execute: Arc<dyn Execute>,
     ) -> Result<Self, String> {
         let bases = servers.iter().map(|server| client::base(server)).collect::<Result<Vec<_>, _>>()?;
         if bases.is_empty() {
             return Err("there is no server to work for".to_owned());
         }
         let client = access.client()?;
-        let registration = Registration { wire: WIRE, worker: name, slots, labels };
+        let instance = Uuid::now_v7().to_string();
+        let registration = Registration { wire: WIRE, worker: name, slots, labels, instance, lake: None };
         let (closing, at) = (watch::Sender::new(false), watch::Sender::new(0));
         let state = State {
             client,
@@ -110,13 +113,13 @@ impl Remote {
             generation: 0,
         };
         let (state, registering) = (Mutex::new(state), tokio::sync::Mutex::default());
-        Ok(Remote { access, bases, at, registration, state, closing, registering })
+        Ok(Remote { access, bases, at, registration, execute, state, closing, registering })
     }
 
     /// Takes no more work, and lets the server know.
     pub async fn close(&self) {
         self.closing.send_replace(true);
-        self.beat_once(Duration::ZERO, None).await;
+        self.beat_once(Duration::ZERO).await;
     }
 
     /// Says goodbye: what still runs here is given to others.
@@ -124,11 +127,10 @@ impl Remote {
         let _ = self.post::<_, serde_json::Value>("leave", &serde_json::json!({}), PATIENCE).await;
     }
 
-    /// Keeps saying that this worker is there, with the memory of what it runs, and stops what it is told to. Ends when
-    /// it is dropped.
-    pub async fn beat(&self, execute: &dyn Execute) {
+    /// Keeps saying that this worker is there, and stops what it is told to. Ends when it is dropped.
+    pub async fn beat(&self) {
         loop {
-            let next = match self.beat_once(self.pause(), execute.memory()).await {
+            let next = match self.beat_once(self.pause()).await {
                 // The server has waited.
                 true => BEAT_MIN,
                 false => self.pause(),
@@ -138,9 +140,9 @@ impl Remote {
     }
 
     /// Says that this worker is there, and waits at the server for something to stop. False if there was no answer.
-    async fn beat_once(&self, wait: Duration, memory: Option<Memory>) -> bool {
+    async fn beat_once(&self, wait: Duration) -> bool {
         let known = self.state().generation;
-        let beat = Beat { memory, ..self.state().beat(*self.closing.borrow(), wait) };
+        let beat = Beat { memory: self.execute.memory(), ..self.state().beat(*self.closing.borrow(), wait) };
         match self.post::<_, Orders>("beat", &beat, wait + ANSWER).await {
             Ok(Some(orders)) => {
                 self.state().heard = Some(Instant::now());
@@ -227,7 +229,8 @@ impl Remote {
             return Ok(());
         }
         let request = self.client().post(format!("{}/v1/workers", self.base())).timeout(PATIENCE);
-        let welcome: Option<Welcome> = self.read(request.json(&self.registration).send().await).await?;
+        let registration = Registration { lake: self.execute.lake(), ..self.registration.clone() };
+        let welcome: Option<Welcome> = self.read(request.json(&registration).send().await).await?;
         let mut state = self.state();
         state.generation += 1;
         state.heard = Some(Instant::now());
@@ -264,7 +267,8 @@ impl Remote {
             StatusCode::GONE => Err(Failed::Unknown),
             status => {
                 let said: serde_json::Value = response.json().await.unwrap_or_default();
-                let error = format!("{} says {status}: {}", self.base(), said["detail"].as_str().unwrap_or_default());
+                let told = ["detail", "hint"].into_iter().filter_map(|part| said[part].as_str()).collect::<Vec<_>>();
+                let error = format!("{} says {status}: {}", self.base(), told.join("; "));
                 let passes = [StatusCode::BAD_GATEWAY, StatusCode::SERVICE_UNAVAILABLE, StatusCode::GATEWAY_TIMEOUT];
                 Err(match status {
                     StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {

@@ -30,6 +30,11 @@ pub trait Execute: Send + Sync {
     /// task's `kill_grace` and answers [`Ending::Cancelled`]. A little later it is dropped in the middle.
     async fn execute(&self, assignment: &Assignment, cx: &Context) -> Ending;
 
+    /// Which lake it reads and writes; empty if no server has used it yet. `None`: that is all the same.
+    fn lake(&self) -> Option<String> {
+        None
+    }
+
     /// The memory of what it runs, if it is counted.
     fn memory(&self) -> Option<Memory> {
         None

@@ -35,10 +35,10 @@ use crate::{interrupt, local};
 pub struct Args {
     /// A flow file with a `[schedule]`; at a server, the flow's name.
     flow: PathBuf,
-    /// The first logical time that counts: `2024-01-01` or `2024-01-01T06:00:00Z`.
+    /// The first logical time that counts: `2024-01-01` (midnight in UTC) or `2024-01-01T06:00:00-05:00`.
     #[arg(long, value_name = "TIME", value_parser = flow::schedule::instant)]
     from: Time,
-    /// The last one; a date means to the end of that day.
+    /// The last one; a date means to the end of that day in UTC, whatever the zone of the schedule.
     #[arg(long, value_name = "TIME", value_parser = flow::schedule::until)]
     to: Time,
     /// A parameter of the flow; may be given many times.

@@ -21,7 +21,7 @@ use crate::print::{self, human, style, time};
 pub struct Args {
     /// A flow file with a `[schedule]`; at a server, the flow's name.
     flow: PathBuf,
-    /// Show times at or after this one instead of now: `2024-03-10` or `2024-03-10T06:30:00Z`.
+    /// Show times at or after this one instead of now: `2024-03-10` (midnight in UTC) or `2024-03-10T06:30:00Z`.
     #[arg(long, value_name = "TIME", value_parser = flow::schedule::instant)]
     from: Option<Time>,
     /// How many times to show.

@@ -77,6 +77,8 @@ async fn serve(args: &Args, cx: &Context, cores: Handle) -> Result<(), Error> {
     let listener = bind(args.listen).await?;
     local::ready(settings)?;
     let engine = cx.engine_to_work()?;
+    // Workers elsewhere must find it there.
+    engine.mark_lake();
     let store = Arc::new(open(cx).await?);
     refuse_to_be_open(args, &store).await?;
     print::note(&format!("listening on {}://{}", if tls.is_some() { "https" } else { "http" }, listener.1));

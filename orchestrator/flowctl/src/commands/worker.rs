@@ -6,7 +6,7 @@ use tokio::runtime::Handle;
 use tokio::time::timeout;
 use worker::Remote;
 
-use crate::context::Context;
+use crate::context::{Context, lanes};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::flow_file::pair;
@@ -51,15 +51,15 @@ async fn work(args: &Args, cx: &Context, cores: Handle) -> Result<(), Error> {
     let settings = cx.settings()?;
     local::ready(settings)?;
     let engine = cx.engine_to_work()?;
-    let executor = Arc::new(tasks::Executor::new(engine, local::folders(settings)));
+    let executor = Arc::new(tasks::Executor::new(engine, lanes(), local::folders(settings)));
     let labels: BTreeMap<String, String> = args.labels.iter().cloned().collect();
     let name = args.name.clone().unwrap_or_else(default_name);
     let servers: Vec<&str> = server.split(',').map(str::trim).filter(|url| !url.is_empty()).collect();
-    let remote = Remote::new(&servers, cx.access(), name, settings.slots, labels);
+    let remote = Remote::new(&servers, cx.access(), name, settings.slots, labels, executor.clone());
     let remote = Arc::new(remote.map_err(Error::usage)?);
     let mut stop = interrupt::listen_to_stop()?;
-    let (beating, counting) = (remote.clone(), executor.clone());
-    let beat = tokio::spawn(async move { beating.beat(counting.as_ref()).await });
+    let beating = remote.clone();
+    let beat = tokio::spawn(async move { beating.beat().await });
     let mut working = tokio::spawn(worker::serve(remote.clone(), executor, settings.slots, cores));
     // Fails only if nobody can say stop any more.
     let _ = stop.wait_for(|stop| *stop).await;

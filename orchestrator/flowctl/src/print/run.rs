@@ -95,7 +95,9 @@ fn troubles(out: &mut impl Write, task: &Task) -> io::Result<()> {
             Severity::Error => (style::BAD, "check failed"),
             Severity::Warn => (style::WARN, "warning"),
         };
-        let count = human::plural(check.failed_rows, "row");
+        // A check of the number of rows finds fault with none of them.
+        let rows = check.observed.filter(|_| check.kind == "rows").map_or(check.failed_rows, |rows| rows as u64);
+        let count = human::plural(rows, "row");
         writeln!(out, "\n{colour}{word}{colour:#}: {bold}{}{bold:#}: {} ({count})", task.name, check.name)?;
         samples(out, check)?;
     }

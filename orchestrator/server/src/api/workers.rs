@@ -12,7 +12,7 @@ use super::answer::{Done, Maybe};
 use super::problem::Problem;
 use super::request::{Body, Name};
 use crate::hall::Receipt;
-use crate::remotes::LEASE;
+use crate::remotes::{LEASE, Namesake};
 
 /// The longest that a claim or a beat waits.
 const WAIT_MAX: Duration = Duration::from_secs(60);
@@ -36,7 +36,17 @@ pub(super) async fn register(
     if !(1..=SLOTS_MAX).contains(slots) {
         return Err(Problem::bad(format!("a worker has between 1 and {SLOTS_MAX} slots, not {slots}")));
     }
-    service.remotes.register(&registration);
+    if let (Some(ours), Some(theirs)) = (service.compile.lake(), &registration.lake)
+        && ours != *theirs
+    {
+        let detail = "the worker's lake is not the one of this server, so what it published nobody would find";
+        let hint = "--lake, FLOWCTL_LAKE or `lake` in flowctl.toml name it, on every machine the same".to_owned();
+        return Err(Problem::conflict(detail).hint(Some(hint)));
+    }
+    service.remotes.register(&registration).map_err(|Namesake| {
+        let hint = "give each worker a --name of its own".to_owned();
+        Problem::conflict(format!("a worker called `{worker}` is here and lives")).hint(Some(hint))
+    })?;
     Ok(Json(Welcome { lease_ms: LEASE.as_millis() as u64 }))
 }
 

@@ -85,6 +85,11 @@ pub trait Compile: Send + Sync {
     /// Why they cannot be read.
     async fn sample(&self, dataset: &str, rows_max: usize) -> Result<Vec<Map<String, Value>>, String>;
 
+    /// Which lake runs here read and write, if that can be told.
+    fn lake(&self) -> Option<String> {
+        None
+    }
+
     /// The memory of queries in this process. `None`: there are none.
     fn memory(&self) -> Option<Memory> {
         None

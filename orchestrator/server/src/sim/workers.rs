@@ -164,7 +164,8 @@ impl Worker {
             return;
         }
         let (worker, labels) = (self.name.clone(), self.labels.clone());
-        let registration = Registration { wire: WIRE, worker, slots: self.slots, labels };
+        let (instance, lake) = (String::new(), None);
+        let registration = Registration { wire: WIRE, worker, slots: self.slots, labels, instance, lake };
         if self.ask(async |server: Server| server.remotes.register(&registration)).await.is_some() {
             self.generation.fetch_add(1, Ordering::Relaxed);
             // What it was doing before is not its business any more.

@@ -105,6 +105,12 @@ fn both(a: &DataType, b: &DataType) -> DataType {
 /// All files as one, so that an object anywhere may bring a column.
 fn infer_json(heads: Vec<(&PathBuf, Vec<u8>)>) -> Result<Schema, String> {
     for (file, head) in &heads {
+        if head.trim_ascii_start().starts_with(b"[") {
+            let (file, hint) = (file.display(), "`jq -c '.[]'` makes one of each");
+            return Err(format!(
+                "`{file}` cannot be read: it is one JSON array, but one object a line is expected; {hint}"
+            ));
+        }
         // The inference below tells no place.
         let mut values = serde_json::Deserializer::from_slice(head).into_iter::<IgnoredAny>();
         if let Some(error) = values.find_map(Result::err) {

@@ -205,9 +205,16 @@ fn unreadable(file: &Path, error: &io::Error) -> DataFusionError {
     }
 }
 
+/// What is told of an error at most: the library may quote a whole file.
+const TOLD_CHARS_MAX: usize = 300;
+
 /// An error of the library without its name for it.
 fn plain(error: &ArrowError) -> String {
     let text = error.to_string();
     let known = ["Csv error: ", "Json error: ", "Parser error: ", "Cast error: ", "Invalid argument error: "];
-    known.iter().find_map(|prefix| text.strip_prefix(prefix)).unwrap_or(&text).to_owned()
+    let plain = known.iter().find_map(|prefix| text.strip_prefix(prefix)).unwrap_or(&text);
+    match plain.char_indices().nth(TOLD_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &plain[..end]),
+        None => plain.to_owned(),
+    }
 }

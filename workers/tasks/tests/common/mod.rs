@@ -7,7 +7,7 @@ use std::sync::Arc;
 use engine::{At, Engine, OutputFormat, Settings};
 use flow::plan::Plan;
 use flow::wire::{Assignment, Ending, Outcome, Pins};
-use tasks::{Compiled, Executor, Options};
+use tasks::{Compiled, Executor, Lanes, Options};
 use worker::{Claim, Context, Execute, Line, Link, Log};
 
 pub struct Lab {
@@ -98,8 +98,9 @@ impl Lab {
     }
 
     pub async fn execute(&self, assignment: &Assignment) -> Ending {
+        let lanes = Lanes::new(|| tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build());
         let folders = tasks::command::Folders { scratch: self.path("scratch"), artifacts: self.path("artifacts") };
-        let executor = Executor::new(self.engine.clone(), folders);
+        let executor = Executor::new(self.engine.clone(), lanes, folders);
         let assignment = Arc::new(assignment.clone());
         let (_stopper, stop) = tokio::sync::watch::channel(false);
         let cx = Context { stop, log: Log::new(Arc::new(Nobody), assignment.clone()) };

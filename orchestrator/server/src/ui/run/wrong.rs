@@ -66,8 +66,11 @@ pub(in crate::ui) async fn rejected(service: &Service, seen: &Seen, id: TaskId) 
     if seen.run.task(id).failure.is_none_or(|failure| failure.checks.iter().all(|check| check.passed)) {
         return vec![];
     }
-    let read = service.compile.sample(&rejected_of(&output.dataset), ROWS);
-    let mut rows = timeout(PATIENCE, read).await.unwrap_or_else(|_| Ok(vec![])).unwrap_or_default();
+    let dataset = rejected_of(&output.dataset);
+    let mut rows = timeout(PATIENCE, service.compile.sample(&dataset, ROWS))
+        .await
+        .unwrap_or_else(|_| Ok(vec![]))
+        .unwrap_or_default();
     rows.retain(|row| row.get(RUN).and_then(Value::as_str) == Some(seen.run.id()));
     rows.iter_mut().for_each(|row| drop(row.remove(RUN)));
     rows
