@@ -27,11 +27,12 @@ pub const STACK_BYTES: usize = 64 << 20;
 pub struct Context {
     pub global: Global,
     settings: OnceCell<Settings>,
+    lanes: Lanes,
 }
 
 impl Context {
     pub fn new(global: Global) -> Self {
-        Context { global, settings: OnceCell::new() }
+        Context { global, settings: OnceCell::new(), lanes: Lanes::new(|| threads(&mut Builder::new_multi_thread())) }
     }
 
     pub fn json(&self) -> bool {
@@ -134,6 +135,12 @@ impl Context {
         Ok(Engine::new(&settings)?)
     }
 
+    /// Threads for queries, as many for each as there are cores. They end with this, after what a query that was given up
+    /// has yet to clear away.
+    pub fn lanes(&self) -> Lanes {
+        self.lanes.clone()
+    }
+
     /// Runs what needs no more than one thread.
     pub fn block_on<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         runtime(&mut Builder::new_current_thread())?.block_on(work)
@@ -159,11 +166,6 @@ impl Context {
         cores.shutdown_background();
         done
     }
-}
-
-/// Threads for queries, as many for each as there are cores.
-pub fn lanes() -> Lanes {
-    Lanes::new(|| threads(&mut Builder::new_multi_thread()))
 }
 
 /// Removes what processes that are gone have spilled. What cannot be removed now is tried again by the next.

@@ -18,7 +18,7 @@ use store::{Origin, Store};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
-use crate::context::{Context, lanes};
+use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::print::progress::Progress;
@@ -135,7 +135,7 @@ pub async fn run(cx: &Context, cores: Handle, engine: Engine, store: Store, orde
     let hall = Hall::for_one_run();
     let desk = hall.drive(&run_id);
     let holder = format!("{}/{run_id}", std::process::id());
-    let workshop = Workshop::open(hall, &holder, plant(settings, &engine, &store, cores));
+    let workshop = Workshop::open(hall, &holder, plant(cx, &engine, &store, cores)?);
     let mut observer = |run: &Run, records: &[flow::run::Record]| progress.observe(run, records);
     let (journal, clock, lease_ms) = (&*store, &Clock::system(), LEASE_MS);
     let seat = Seat { journal, clock, desk, cancel, observer: &mut observer, holder: &holder, lease_ms };
@@ -167,9 +167,10 @@ fn lost(error: server::Error, run_id: &str) -> Error {
 }
 
 /// What the worker slots of this process are made of.
-pub fn plant(settings: &Settings, engine: &Engine, store: &Arc<Store>, cores: Handle) -> Plant {
-    let executor = Arc::new(tasks::Executor::new(engine.clone(), lanes(), folders(settings)));
-    Plant { store: store.clone(), executor, cores, slots: settings.slots, labels: None }
+pub fn plant(cx: &Context, engine: &Engine, store: &Arc<Store>, cores: Handle) -> Result<Plant, Error> {
+    let settings = cx.settings()?;
+    let executor = Arc::new(tasks::Executor::new(engine.clone(), cx.lanes(), folders(settings)));
+    Ok(Plant { store: store.clone(), executor, cores, slots: settings.slots, labels: None })
 }
 
 /// Where commands find and leave files.

@@ -179,7 +179,7 @@ fn a_failure_is_told_wherever_somebody_looks() {
     }
     for dataset in ["shop.orders", "shop.totals"] {
         let page = seen(&format!("/datasets/{dataset}"));
-        assert!(page.contains("Not updated by its last run") && page.contains(&bad[..13]), "{page}");
+        assert!(page.contains("Not updated by the last run") && page.contains(&bad[..13]), "{page}");
     }
     assert!(!seen("/datasets/shop.customers").contains("Not updated"), "that was");
     assert!(seen("/datasets?search=shop.").contains("failed"));

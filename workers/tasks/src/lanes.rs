@@ -120,10 +120,11 @@ mod tests {
             _ = blocking => panic!("it never ends"),
             _ = entry => {}
         }
-        for _ in 0..3 {
+        for _ in 0..50 {
             assert_eq!(lanes.run(async { 7 }).await, Ok(7));
         }
-        assert_eq!(lanes.0.kept().len(), 2, "one is stuck, one is used again");
+        let kept = lanes.0.kept().len();
+        assert!((2..10).contains(&kept), "one is stuck, the others are used again: {kept}");
         drop(release);
     }
 

@@ -148,7 +148,7 @@ pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
         local::ready(settings)?;
         let store = Arc::new(store);
         let hall = Hall::default();
-        let workshop = Workshop::open(hall.clone(), "backfill", local::plant(settings, &engine, &store, cores.clone()));
+        let workshop = Workshop::open(hall.clone(), "backfill", local::plant(cx, &engine, &store, cores.clone())?);
         let id = uuid::Uuid::now_v7().to_string();
         let cancel = interrupt::listen(local::folders(settings).scratch, id)?;
         let scratch = local::folders(settings).scratch;

@@ -84,7 +84,7 @@ async fn serve(args: &Args, cx: &Context, cores: Handle) -> Result<(), Error> {
     print::note(&format!("listening on {}://{}", if tls.is_some() { "https" } else { "http" }, listener.1));
     let name = format!("serve/{}", uuid::Uuid::now_v7());
     let hall = Hall::default();
-    let plant = Plant { labels: Some(Labels::new()), ..local::plant(settings, &engine, &store, cores.clone()) };
+    let plant = Plant { labels: Some(Labels::new()), ..local::plant(cx, &engine, &store, cores.clone())? };
     let workshop = Workshop::open(hall.clone(), &name, plant);
     let (paths, folders) = (args.flows.clone(), local::folders(settings));
     let lake = Arc::new(Pruning { engine: engine.clone(), artifacts: folders.artifacts, cores: cores.clone() });

@@ -6,7 +6,7 @@ use tokio::runtime::Handle;
 use tokio::time::timeout;
 use worker::Remote;
 
-use crate::context::{Context, lanes};
+use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::flow_file::pair;
@@ -51,7 +51,7 @@ async fn work(args: &Args, cx: &Context, cores: Handle) -> Result<(), Error> {
     let settings = cx.settings()?;
     local::ready(settings)?;
     let engine = cx.engine_to_work()?;
-    let executor = Arc::new(tasks::Executor::new(engine, lanes(), local::folders(settings)));
+    let executor = Arc::new(tasks::Executor::new(engine, cx.lanes(), local::folders(settings)));
     let labels: BTreeMap<String, String> = args.labels.iter().cloned().collect();
     let name = args.name.clone().unwrap_or_else(default_name);
     let servers: Vec<&str> = server.split(',').map(str::trim).filter(|url| !url.is_empty()).collect();

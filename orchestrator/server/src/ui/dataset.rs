@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use axum::extract::{Path, State};
 use flow::catalogue::{Catalogue, Dataset};
-use flow::run::{Event, Record};
+use flow::run::{Event, Record, RunState};
 use flow::wire::CheckResult;
 use flow::{Time, human};
 use maud::{Markup, html};
 use serde_json::Value;
-use store::Version;
+use store::{Head, Version};
 use tokio::time::timeout;
 
 use super::fault::Page;
@@ -45,7 +45,8 @@ pub(super) async fn page(State(service): Shared, visitor: Visitor, Path(wanted):
         return Ok(frame.around(Some(&visitor), source(&catalogue, &named.dataset)));
     };
     let (flow, task) = known.dataset.split_once('.').unwrap_or((&known.dataset, ""));
-    let (versions, events, size, rows) = tokio::join!(
+    let (last, versions, events, size, rows) = tokio::join!(
+        service.store.runs(Some(flow), None, 1),
         service.store.newest_versions(&known.dataset, VERSIONS),
         service.store.task_events(flow, task, RUNS),
         size(&service, known),
@@ -55,7 +56,7 @@ pub(super) async fn page(State(service): Shared, visitor: Visitor, Path(wanted):
     let body = html! {
         h1 { (name(&known.dataset)) @if known.version.is_none() { span.dim { "view" } } }
         (facts(known, flow, size, now))
-        @if let Some(last) = events.iter().rev().find(|it| !matches!(it.event, Event::TaskStarted { .. })) { (unrenewed(last, now)) }
+        @if let Some(last) = last?.first() { (unrenewed(last, &events, now)) }
         div.two {
             section { h2 { "Columns" } (columns(known)) }
             div {
@@ -131,19 +132,25 @@ fn facts(known: &Dataset, flow: &str, size: Option<(u64, u64)>, now: Time) -> Ma
     }
 }
 
-/// What is to be known when the last run did not make a new version.
-fn unrenewed(last: &Record, now: Time) -> Markup {
-    let (tone, why) = match &last.event {
-        Event::TaskFailed { failure, .. } => (Tone::Bad, failure.message.as_str()),
-        Event::TaskLost { reason, .. } => (Tone::Bad, reason.as_str()),
-        Event::TaskSkipped { reason, .. } => (Tone::Warn, reason.as_str()),
-        Event::TaskCancelled { .. } => (Tone::Warn, "it was cancelled"),
-        _ => return html! {},
+/// What is to be known when the last run of its flow did not get as far as this.
+fn unrenewed(last: &Head, events: &[Record], now: Time) -> Markup {
+    let tone = match last.state {
+        RunState::Failed => Tone::Bad,
+        RunState::Cancelled => Tone::Warn,
+        RunState::Queued | RunState::Running | RunState::Succeeded => return html! {},
+    };
+    let why = match events.iter().rev().find(|it| it.run_id == last.run_id).map(|it| &it.event) {
+        Some(Event::TaskSucceeded { .. }) => return html! {},
+        Some(Event::TaskFailed { failure, .. }) => Some(failure.message.as_str()),
+        _ => last.error.as_deref(),
     };
     html! {
         section.(tone.class()) {
-            h2 { "Not updated by its last run" }
-            p { (run_link(&last.run_id)) " " (ago(last.at, now)) ": " (name(why)) }
+            h2 { "Not updated by the last run" }
+            p {
+                (Mark::of_run(last.state)) " " (run_link(&last.run_id)) " " (ago(last.finished_at.unwrap_or(last.created_at), now))
+                @if let Some(why) = why { ": " (name(why)) }
+            }
         }
     }
 }

@@ -2,7 +2,7 @@ use std::fs;
 
 use flow::wire::{Ending, Whose};
 
-use crate::world::{RUN_ID, World, failure};
+use crate::world::{World, failure, run_id};
 
 #[tokio::test]
 async fn declared_files_are_kept_with_the_run() {
@@ -12,7 +12,7 @@ async fn declared_files_are_kept_with_the_run() {
             .artifact("numbers", "./sub/n.csv")
             .artifact("again", "r.html");
     let Ending::Succeeded(outcome) = world.run().await else { panic!() };
-    let kept = world.path("artifacts").join(RUN_ID).join("work");
+    let kept = world.path("artifacts").join(run_id()).join("work");
     let read = |name: &str| fs::read_to_string(&outcome.artifacts[name]).unwrap();
     assert_eq!((read("report"), read("numbers"), read("again")), ("page\n".into(), "1\n".into(), "page\n".into()));
     assert_eq!(outcome.artifacts["numbers"], kept.join("sub/n.csv").to_str().unwrap());
@@ -26,7 +26,7 @@ async fn a_missing_file_fails_and_the_others_are_named() {
     let failure = failure(world.run().await);
     let said = "artifact `report` is missing: the command left no file r.html in FLOWCTL_OUTPUT_DIR, which holds a.txt, sub/b.txt";
     assert_eq!((failure.whose, failure.message.as_str()), (Whose::User, said));
-    assert!(!world.path("artifacts").join(RUN_ID).join("work").exists());
+    assert!(!world.path("artifacts").join(run_id()).join("work").exists());
 }
 
 #[tokio::test]
@@ -78,5 +78,5 @@ async fn a_later_attempt_replaces_what_an_earlier_one_kept() {
     world.attempt = 2;
     let Ending::Succeeded(outcome) = world.run().await else { panic!() };
     assert_eq!(fs::read_to_string(&outcome.artifacts["n"]).unwrap(), "2\n");
-    assert_eq!(fs::read_dir(world.path("artifacts").join(RUN_ID)).unwrap().count(), 1);
+    assert_eq!(fs::read_dir(world.path("artifacts").join(run_id())).unwrap().count(), 1);
 }

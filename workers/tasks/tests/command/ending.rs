@@ -4,7 +4,7 @@ use flow::value::Value;
 use flow::wire::{Ending, Outcome, Whose};
 use worker::Stream;
 
-use crate::world::{RUN_ID, World, failure};
+use crate::world::{World, failure, run_id};
 
 #[tokio::test]
 async fn exit_code_0_is_success_and_the_output_is_the_log() {
@@ -110,7 +110,7 @@ async fn the_environment_is_complete() {
         .collect();
     let expected = [
         ("FLOWCTL_ATTEMPT", "2"),
-        ("FLOWCTL_IDEMPOTENCY_KEY", &format!("{RUN_ID}.work")),
+        ("FLOWCTL_IDEMPOTENCY_KEY", &format!("{}.work", run_id())),
         ("FLOWCTL_LOGICAL_TIME", "2023-11-14T22:13:20.123Z"),
         ("FLOWCTL_PARAM_AT", "2023-11-14T22:13:20.5Z"),
         ("FLOWCTL_PARAM_DAY", "1969-12-31"),
@@ -118,7 +118,7 @@ async fn the_environment_is_complete() {
         ("FLOWCTL_PARAM_LIMIT_2", "-5"),
         ("FLOWCTL_PARAM_MONTH", "2013-01"),
         ("FLOWCTL_PARAM_RATE", "0.25"),
-        ("FLOWCTL_RUN_ID", RUN_ID),
+        ("FLOWCTL_RUN_ID", run_id()),
         ("FLOWCTL_TASK", "work"),
     ];
     for (name, value) in expected {
@@ -126,7 +126,7 @@ async fn the_environment_is_complete() {
     }
     let output_dir = &set["FLOWCTL_OUTPUT_DIR"];
     assert!(output_dir.starts_with(world.path("scratch").to_str().unwrap()), "{output_dir}");
-    let span = &blake3::hash(format!("{RUN_ID}/work/2").as_bytes()).to_hex()[..16];
+    let span = &blake3::hash(format!("{}/work/2", run_id()).as_bytes()).to_hex()[..16];
     assert_eq!(set["TRACEPARENT"], format!("00-0192f0c123457abc8def0123456789ab-{span}-01"));
     let this = std::env::current_exe().expect("this program");
     assert_eq!(set["FLOWCTL_BIN"], this.to_str().expect("its path is text"));

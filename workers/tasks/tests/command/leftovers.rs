@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use tasks::command::end_leftovers;
 
-use crate::world::{RUN_ID, World, is_gone, pid};
+use crate::world::{RUN, World, is_gone, pid, run_id};
 
 const GRACE: Duration = Duration::from_millis(100);
 /// Tells this program to be the orchestrator that is going to be killed.
@@ -31,6 +31,7 @@ fn orphans(scratch: &Path) -> (Pid, Pid) {
     let mut doomed = Command::new(std::env::current_exe().expect("this program"))
         .args(["leftovers::doomed", "--exact", "--nocapture"])
         .env(DOOMED, scratch)
+        .env(RUN, run_id())
         .stdout(Stdio::piped())
         .spawn()
         .expect("it starts");
@@ -54,10 +55,10 @@ async fn what_a_killed_orchestrator_left_running_is_ended() {
     assert!(!is_gone(leader) && !is_gone(child), "it runs on");
     assert_eq!(end_leftovers(scratch.path(), "another-run", GRACE).await.unwrap(), 0);
     assert!(!is_gone(leader) && !is_gone(child), "other runs are none of its business");
-    assert_eq!(end_leftovers(scratch.path(), RUN_ID, GRACE).await.unwrap(), 1);
+    assert_eq!(end_leftovers(scratch.path(), run_id(), GRACE).await.unwrap(), 1);
     assert!(is_gone(leader) && is_gone(child));
     assert!(is_empty(scratch.path()));
-    assert_eq!(end_leftovers(scratch.path(), RUN_ID, GRACE).await.unwrap(), 0);
+    assert_eq!(end_leftovers(scratch.path(), run_id(), GRACE).await.unwrap(), 0);
 }
 
 #[tokio::test]
@@ -67,7 +68,7 @@ async fn a_group_without_its_leader_is_known_by_its_environment() {
     kill_process(leader, Signal::KILL).unwrap();
     crate::world::until_gone(leader).await;
     assert!(!is_gone(child));
-    assert_eq!(end_leftovers(scratch.path(), RUN_ID, GRACE).await.unwrap(), 1);
+    assert_eq!(end_leftovers(scratch.path(), run_id(), GRACE).await.unwrap(), 1);
     assert!(is_gone(child));
 }
 
@@ -83,9 +84,9 @@ async fn a_group_whose_id_belongs_to_somebody_else_is_left_alone() {
         ("cut-short", format!("{id}")),
         ("no-record", "?".to_owned()),
     ] {
-        fs::write(scratch.path().join(format!("{RUN_ID}.{name}.1.pgid")), record).unwrap();
+        fs::write(scratch.path().join(format!("{}.{name}.1.pgid", run_id())), record).unwrap();
     }
-    assert_eq!(end_leftovers(scratch.path(), RUN_ID, GRACE).await.unwrap(), 0);
+    assert_eq!(end_leftovers(scratch.path(), run_id(), GRACE).await.unwrap(), 0);
     assert!(stranger.0.try_wait().unwrap().is_none(), "a stranger was ended");
     assert!(is_empty(scratch.path()));
 }
@@ -101,5 +102,5 @@ impl Drop for Stranger {
 
 #[tokio::test]
 async fn no_scratch_folder_means_nothing_to_end() {
-    assert_eq!(end_leftovers(Path::new("/nonexistent/scratch"), RUN_ID, GRACE).await.unwrap(), 0);
+    assert_eq!(end_leftovers(Path::new("/nonexistent/scratch"), run_id(), GRACE).await.unwrap(), 0);
 }

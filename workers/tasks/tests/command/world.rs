@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,7 +17,16 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 use worker::{Claim, Context, Line, Link, Log};
 
-pub const RUN_ID: &str = "0192f0c1-2345-7abc-8def-0123456789ab";
+/// The id of the runs of this process, and of no other: who ends what a run left behind looks for it everywhere.
+pub fn run_id() -> &'static str {
+    static ID: LazyLock<String> = LazyLock::new(|| {
+        std::env::var(RUN).unwrap_or_else(|_| format!("0192f0c1-2345-7abc-8def-{:012x}", std::process::id()))
+    });
+    &ID
+}
+
+/// Hands the id to a process that stands for this one.
+pub const RUN: &str = "FLOWCTL_TEST_RUN";
 
 pub struct World {
     dir: TempDir,
@@ -89,7 +98,7 @@ impl World {
 
     pub fn assignment(&self) -> Assignment {
         Assignment {
-            run_id: RUN_ID.into(),
+            run_id: run_id().into(),
             plan: Arc::new(self.plan.clone()),
             pins: Arc::default(),
             task: 0,

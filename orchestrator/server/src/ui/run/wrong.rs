@@ -26,7 +26,7 @@ pub(in crate::ui) type Sample = Map<String, Value>;
 const FAILED: usize = 5;
 /// How many rows that were rejected are shown, and how long reading them may take.
 const ROWS: usize = 20;
-const PATIENCE: Duration = Duration::from_millis(120);
+const PATIENCE: Duration = Duration::from_secs(1);
 /// The columns of rejected rows that are not the dataset's: which check they failed, in which run.
 const CHECK: &str = "_check";
 const RUN: &str = "_run_id";
