@@ -209,7 +209,8 @@ async fn live_through_a_peak() -> Result<(), String> {
             busiest = second;
         }
         before = after;
-        let (runs, open) = (scene.world.tables().runs.len(), open_runs(&scene.world).len());
+        let runs = scene.world.tables().runs.len();
+        let open = open_runs(&scene.world).len();
         if now < 20_000 || now % 10_000 == 0 {
             println!("after {now:>6} ms: {runs:>5} runs made, {open:>5} open");
         }
