@@ -1,6 +1,6 @@
 //! The flows that a service knows, read again when their files change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -45,8 +45,8 @@ impl Flows {
     /// Whether another file's flow has this name.
     fn is_taken(&self, file: &Path, name: &str) -> bool {
         let seen = self.seen();
-        let mut others = seen.values().filter_map(|seen| seen.good.as_ref()).filter(|flow| flow.file != file);
-        others.any(|flow| flow.name.eq_ignore_ascii_case(name))
+        let mut flows = seen.values().filter_map(|seen| seen.good.as_ref());
+        flows.any(|flow| flow.name.eq_ignore_ascii_case(name) && flow.file != file)
     }
 }
 
@@ -64,7 +64,8 @@ impl<S: Ledger> Service<S> {
             Ok(files) => files,
             Err(error) => return tracing::warn!("failed to list the flows: {error}; the last ones stay"),
         };
-        let gone: Vec<PathBuf> = self.flows.seen().keys().filter(|file| !files.contains(file)).cloned().collect();
+        let there: HashSet<&PathBuf> = files.iter().collect();
+        let gone: Vec<PathBuf> = self.flows.seen().keys().filter(|file| !there.contains(file)).cloned().collect();
         for file in &gone {
             self.flows.seen().remove(file);
             tracing::info!("{}: the file is gone, and its flow with it", file.display());

@@ -1,6 +1,7 @@
 //! Schedules: times come up and get their runs, once each, whatever crashes.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use flow::Time;
@@ -64,31 +65,40 @@ impl<S: Ledger> Service<S> {
         // Flows whose last run could not be made, and until when they are left alone.
         let mut troubled: HashMap<String, Time> = HashMap::new();
         let mut rests = Rests::default();
+        let mut standings = HashMap::new();
+        let mut read_at = 0;
         loop {
             let now = self.clock.now();
             troubled.retain(|_, until| *until > now);
-            let mut next = now + LOOK_MS;
-            let standings = match self.store.schedules().await {
-                Ok(standings) => standings,
-                Err(error) => {
-                    tracing::warn!("failed to {error}");
-                    self.clock.until(next).await;
-                    continue;
-                }
-            };
-            rests.forget_all_but(&standings);
+            if now >= read_at {
+                read_at = now + LOOK_MS;
+                standings = match self.store.schedules().await {
+                    Ok(standings) => standings,
+                    Err(error) => {
+                        tracing::warn!("failed to {error}");
+                        self.clock.until(read_at).await;
+                        continue;
+                    }
+                };
+                rests.forget_all_but(&standings);
+            }
+            let mut next = read_at;
+            let mut due = vec![];
             for flow in self.flows.all() {
                 let Some(schedule) = flow.schedule.as_ref().filter(|_| !troubled.contains_key(&flow.name)) else {
                     continue;
                 };
-                let standing = standings.get(&flow.name).copied();
-                if let Some(due) =
-                    standing.map(|standing| rests.until(&flow, schedule, standing)).filter(|due| *due > now)
-                {
-                    next = next.min(due);
-                    continue;
+                let standing = standings.get(&flow.name);
+                match standing.map(|standing| rests.until(&flow, schedule, *standing)).filter(|until| *until > now) {
+                    Some(until) => next = next.min(until),
+                    None => due.push(flow),
                 }
-                match self.look_at(&flow, schedule).await {
+            }
+            // Each server in an order of its own: several would else make the same run at the same moment.
+            due.sort_by_cached_key(|flow| self.lot(&flow.name));
+            for flow in due {
+                let Some(schedule) = &flow.schedule else { continue };
+                match self.look_at(&flow, schedule, &mut standings).await {
                     Ok(due) => next = next.min(due.unwrap_or(Time::MAX)),
                     Err(Trouble::Store(error)) => tracing::warn!("failed to {error}"),
                     Err(Trouble::Flow(error)) => {
@@ -101,13 +111,28 @@ impl<S: Ledger> Service<S> {
         }
     }
 
-    /// Decides what has come up for one flow. Answers when something may come up next.
-    async fn look_at(&self, flow: &Arc<Flow>, schedule: &Schedule) -> Result<Option<Time>, Trouble> {
+    /// A number for a flow, other ones at other servers.
+    fn lot(&self, flow: &str) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (&self.name, flow).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// Decides what has come up for one flow, whose standing is then as the store has it. Answers when something may
+    /// come up next.
+    async fn look_at(
+        &self,
+        flow: &Arc<Flow>,
+        schedule: &Schedule,
+        standings: &mut HashMap<String, Scheduled>,
+    ) -> Result<Option<Time>, Trouble> {
         let now = self.clock.now();
+        standings.remove(&flow.name);
         let Some(standing) = self.store.schedule(&flow.name).await? else {
             self.store.begin_schedule(&flow.name, schedule.begins(now)).await?;
             return Ok(Some(now));
         };
+        standings.insert(flow.name.clone(), standing);
         let due = schedule.next_due(&flow.name, standing.handled);
         if due.is_none_or(|due| due > now) {
             return Ok(due);

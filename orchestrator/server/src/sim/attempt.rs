@@ -71,8 +71,8 @@ pub async fn execute(world: &World, assignment: &Assignment, mut stop: watch::Re
     }
     let takes_ms = match world.below(8) {
         _ if world.is_calm() => world.below(50),
-        0 => 3_000 + world.below(3_000),
-        _ => world.below(1_500),
+        0 => world.size.long_ms + world.below(world.size.long_ms),
+        _ => world.below(world.size.short_ms),
     };
     let takes = Duration::from_millis(if hangs { u64::MAX / 2 } else { takes_ms as u64 });
     let stopped = timeout(takes, stop.wait_for(|stop| *stop)).await.is_ok();

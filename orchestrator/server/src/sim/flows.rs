@@ -11,6 +11,7 @@ use flow::schedule::Schedule;
 use flow::spec::Mode;
 use flow::wire::Pins;
 use serde_json::{Map, Value};
+use tokio::time::sleep;
 
 use super::dice::Dice;
 use super::pools::SHARED;
@@ -46,6 +47,15 @@ impl FlowFile {
         FlowFile { name, version: 1, broken: false, schedule, catches_up: catchup == "all", plan }
     }
 
+    /// One that runs by a clock, catches up, and has so many tasks that do something.
+    pub fn regular(dice: &mut Dice, number: usize, cron: &str, tasks: usize) -> Self {
+        let name = format!("f{number}");
+        let schedule = schedule(&format!("[schedule]\ncron = \"{cron}\"\ncatchup = \"all\"\n"));
+        let tasks = (0..tasks).map(|id| task(&name, id, "sql", draw_needs(dice, id))).collect();
+        let plan = Plan { flow: name.clone(), tasks, ..Plan::default() };
+        FlowFile { name, version: 1, broken: false, schedule: Some(schedule), catches_up: true, plan }
+    }
+
     /// Somebody edits the file.
     pub fn edit(&mut self, dice: &mut Dice) {
         self.version += 1;
@@ -76,11 +86,21 @@ fn draw_plan(dice: &mut Dice, flow: &str) -> Plan {
 }
 
 fn draw_task(dice: &mut Dice, flow: &str, id: usize) -> Task {
-    let needs: Vec<Need> = (0..id).filter(|_| dice.one_in(2)).map(|task| Need { task, data: true }).collect();
-    let inputs = needs.iter().map(|need| (format!("t{}", need.task), Input::Task(need.task))).collect();
+    let needs = draw_needs(dice, id);
     let kind = if dice.one_in(5) { "noop" } else { "sql" };
     let retry = Retry { attempts_max: 1 + dice.below(3) as u32, delay_ms: 200, delay_max_ms: 800, ..Retry::default() };
     let requires = if dice.one_in(4) { BTreeMap::from([("zone".to_owned(), "a".to_owned())]) } else { BTreeMap::new() };
+    let pool = dice.one_in(2).then(|| SHARED.to_owned());
+    let priority = dice.below(3) as i32;
+    Task { retry, requires, pool, priority, ..task(flow, id, kind, needs) }
+}
+
+fn draw_needs(dice: &mut Dice, id: usize) -> Vec<Need> {
+    (0..id).filter(|_| dice.one_in(2)).map(|task| Need { task, data: true }).collect()
+}
+
+fn task(flow: &str, id: usize, kind: &str, needs: Vec<Need>) -> Task {
+    let inputs = needs.iter().map(|need| (format!("t{}", need.task), Input::Task(need.task))).collect();
     let output = (kind == "sql").then(|| Output {
         dataset: format!("{flow}.t{id}"),
         view: false,
@@ -90,9 +110,7 @@ fn draw_task(dice: &mut Dice, flow: &str, id: usize) -> Task {
         partition_by: vec![],
         columns: vec![],
     });
-    let pool = dice.one_in(2).then(|| SHARED.to_owned());
-    let (name, kind, priority) = (format!("t{id}"), kind.to_owned(), dice.below(3) as i32);
-    Task { name, kind, needs, inputs, retry, requires, pool, priority, output, ..Task::default() }
+    Task { name: format!("t{id}"), kind: kind.to_owned(), needs, inputs, output, ..Task::default() }
 }
 
 /// The compiler of one world.
@@ -115,6 +133,9 @@ impl Compile for Compiler {
 
     async fn plan(&self, file: &Path, _: &str, order: &Order) -> Result<Plan, String> {
         self.0.delay().await;
+        if self.0.size.compile_ms > 0 {
+            sleep(Duration::from_millis(self.0.size.compile_ms)).await;
+        }
         let flow = self.0.flow(file).ok_or("the file is gone")?;
         // The name of the client's wish comes along, for the judge.
         let selection = order.params.get("client").cloned();
@@ -140,7 +161,7 @@ impl Compile for Compiler {
     async fn end_leftovers(&self, _: &str) {}
 
     fn stamp(&self, file: &Path) -> Option<(SystemTime, u64)> {
-        let version = self.0.flow(file)?.version;
+        let version = self.0.flows().get(file.to_str()?)?.version;
         Some((SystemTime::UNIX_EPOCH + Duration::from_secs(version), version))
     }
 

@@ -8,7 +8,7 @@ use flow::run::{Event, Record, Run, RunState, TaskState};
 use store::Origin;
 
 use super::servers::Servers;
-use super::store::{RunRow, Tables};
+use super::tables::{RunRow, Tables};
 use super::world::World;
 
 type Verdict = Result<(), String>;
@@ -28,7 +28,7 @@ pub fn on_the_way(world: &World, servers: &Servers) -> Verdict {
         for (worker, slots, busy) in host.hall.workers() {
             ensure!(slots == 0 || busy <= slots, "{worker} has {slots} slots and {busy} are taken");
         }
-        let known: Vec<String> = host.service.known_flows().iter().map(|flow| flow.name.clone()).collect();
+        let known: BTreeSet<String> = host.service.known_flows().iter().map(|flow| flow.name.clone()).collect();
         for flow in &host.known {
             ensure!(known.contains(flow), "{} has dropped {flow}, whose file is there", host.service.name);
         }

@@ -4,6 +4,7 @@
 //! the core. The loops, the hall, the drivers and the talk with workers are the real ones; store, lake, compiler,
 //! network and clocks are doubles. A world has one thread and no real time, so a seed always tells the same story.
 
+mod asked;
 mod attempt;
 mod bug;
 #[path = "../../../flow/src/run/sim/dice.rs"]
@@ -14,8 +15,11 @@ mod flows;
 mod judge;
 mod lake;
 mod pools;
+mod scale;
 mod servers;
+mod size;
 mod store;
+mod tables;
 mod workers;
 mod world;
 
@@ -42,12 +46,17 @@ pub fn new_id() -> String {
 /// # Errors
 /// The first broken promise.
 fn live(seed: u64, bug: Option<Bug>) -> Result<String, String> {
-    RUNS.set(0);
     bug::plant(bug);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    let lived = runtime.map_err(|error| error.to_string())?.block_on(world::live(seed));
+    let lived = in_a_world(world::live(seed));
     bug::plant(None);
     lived
+}
+
+/// Where time only goes on when nobody has anything to do.
+fn in_a_world<T>(life: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    RUNS.set(0);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.map_err(|error| error.to_string())?.block_on(life)
 }
 
 fn setting(name: &str, default: u64) -> u64 {

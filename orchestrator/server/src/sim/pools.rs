@@ -8,7 +8,8 @@ use flow::pools::{head_start_ms, of_runs, of_tasks};
 use flow::run::{Event, Record, Run, RunState};
 use store::{Error, Kind};
 
-use super::store::{RunRow, Tables, error};
+use super::store::error;
+use super::tables::{RunRow, Tables};
 
 /// The pool that all flows share.
 pub const SHARED: &str = "shared";

@@ -1,6 +1,6 @@
 //! Servers: the real service in a task of its own, which dies when it is told to, wherever it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -13,7 +13,8 @@ use tokio::time::timeout;
 use super::attempt;
 use super::flag::Flag;
 use super::flows::Compiler;
-use super::store::{Lease, Link};
+use super::store::Link;
+use super::tables::Lease;
 use super::world::World;
 use crate::hall::Labels;
 use crate::service::{Order, Service, enter};
@@ -43,7 +44,7 @@ pub struct Host {
     /// Whether it has come in.
     up: Arc<Flag>,
     /// The flows that it knew when somebody looked last.
-    pub known: Vec<String>,
+    pub known: BTreeSet<String>,
 }
 
 impl Servers {
@@ -103,10 +104,10 @@ impl Servers {
         let service = Arc::new(Service::new(link, hall.clone(), compile, name, clock));
         let (stop, stopped) = watch::channel(false);
         let (gone, up) = (Arc::<Flag>::default(), Arc::<Flag>::default());
-        let slots = world.below(3);
+        let slots = world.below(world.size.own_slots);
         let process = Process { world: world.clone(), service: service.clone(), hall: hall.clone(), slots };
         let task = tokio::spawn(process.live(stopped, up.clone(), gone.clone()));
-        Host { service, hall, ahead, task, stop, gone, up, known: vec![] }
+        Host { service, hall, ahead, task, stop, gone, up, known: BTreeSet::new() }
     }
 
     fn any(&self) -> Option<(MutexGuard<'_, Vec<Option<Host>>>, usize)> {

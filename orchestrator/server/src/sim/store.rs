@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use flow::Time;
-use flow::run::{Event, Record, Run};
+use flow::run::{Record, Run};
 use flow::wire::Pins;
 use store::{Created, Error, Head, Kind, Loaded, NewRun, Origin, Scheduled};
 
-use super::pools::Pools;
+use super::tables::{Lease, RunRow, ScheduleRow, Tables};
 use super::world::World;
 use crate::Journal;
 use crate::journal::Ledger;
@@ -18,50 +18,6 @@ use crate::journal::Ledger;
 /// longer where the store is slow.
 const HOLD_MS: Time = 1_000;
 const HOLD_SLOW_MS: Time = 20_000;
-
-/// What is durable.
-#[derive(Default)]
-pub struct Tables {
-    /// Whether one server at a time has the store for itself, as with SQLite.
-    pub exclusive: bool,
-    pub runs: BTreeMap<String, RunRow>,
-    pub leases: BTreeMap<String, Lease>,
-    pub schedules: BTreeMap<String, ScheduleRow>,
-    pub servers: BTreeMap<String, Time>,
-    pub keys: BTreeMap<String, String>,
-    pub tokens: BTreeMap<String, u64>,
-    pub pools: Pools,
-}
-
-pub struct RunRow {
-    pub head: Head,
-    pub plan: Arc<flow::plan::Plan>,
-    pub records: Vec<Record>,
-    /// Who wrote each record.
-    pub writers: Vec<String>,
-    /// Tasks of which an attempt is under way.
-    pub running: BTreeSet<String>,
-}
-
-pub struct Lease {
-    pub holder: String,
-    pub expires_at: Time,
-    /// Whether the holder has recorded anything since it came.
-    is_used: bool,
-}
-
-pub struct ScheduleRow {
-    pub begun: Time,
-    pub handled: Time,
-    /// Since when it is held, in true time.
-    pub held: Option<Time>,
-}
-
-impl ScheduleRow {
-    fn standing(&self) -> Scheduled {
-        Scheduled { handled: self.handled, paused: self.held.is_some() }
-    }
-}
 
 /// A server's way to the store.
 pub struct Link {
@@ -75,108 +31,41 @@ pub fn error(kind: Kind) -> Error {
     Error { kind, message: format!("use the store: {kind:?}"), hint: None }
 }
 
-impl Tables {
-    fn with_token(&mut self, plan: &flow::plan::Plan, mut record: Record) -> Record {
-        if let Event::TaskStarted { task, token, .. } = &mut record.event
-            && let Some(output) = plan.task_id(task).and_then(|id| plan.tasks[id].output.as_ref())
-        {
-            let issued = self.tokens.entry(output.dataset.clone()).or_default();
-            *issued += 1;
-            *token = *issued;
-        }
-        record
-    }
-
-    fn write(&mut self, run: &Run, records: Vec<Record>, writer: &str) -> Vec<Record> {
-        let records: Vec<Record> = records.into_iter().map(|record| self.with_token(run.plan(), record)).collect();
-        let Some(row) = self.runs.get_mut(run.id()) else { return records };
-        row.writers.extend(records.iter().map(|_| writer.to_owned()));
-        for record in &records {
-            match (&record.event, record.event.task()) {
-                (Event::TaskStarted { task, .. }, _) => _ = row.running.insert(task.clone()),
-                (_, Some((task, _))) => _ = row.running.remove(task),
-                _ => {}
-            }
-        }
-        row.records.extend(records.clone());
-        row.head.seq = row.records.len() as u64;
-        row.head.state = run.state();
-        row.head.started_at = run.started_at();
-        row.head.finished_at = run.finished_at();
-        row.head.error = run.error().map(str::to_owned);
-        if run.state().is_terminal() {
-            row.running.clear();
-            self.leases.remove(run.id());
-        }
-        records
-    }
-
-    /// The run that stands in the way of a new one.
-    fn existing(&self, new: &NewRun<'_>, run: &Run) -> Option<String> {
-        if let Some(known) = new.key.and_then(|key| self.keys.get(key)) {
-            return Some(known.clone());
-        }
-        let same = |head: &Head| {
-            head.origin == Origin::Schedule
-                && head.flow == run.plan().flow
-                && head.logical_time == run.plan().logical_time
-        };
-        let same = self.runs.values().find(|row| new.origin == Origin::Schedule && same(&row.head));
-        same.map(|row| row.head.run_id.clone())
-    }
-
-    pub fn is_busy(&self, flow: &str) -> bool {
-        let open = |head: &Head| head.flow == flow && head.origin == Origin::Schedule && !head.state.is_terminal();
-        self.runs.values().any(|row| open(&row.head))
-    }
-
-    /// What somebody outside writes.
-    pub fn request_cancel(&mut self, run_id: &str, at: Time) {
-        let Some(row) = self.runs.get_mut(run_id).filter(|row| !row.head.state.is_terminal()) else { return };
-        row.head.seq += 1;
-        let event = Event::CancelRequested { by: "bob".to_owned() };
-        row.records.push(Record { run_id: run_id.to_owned(), seq: row.head.seq, at, event });
-        row.writers.push("bob".to_owned());
-    }
-}
-
-fn head(new: &NewRun<'_>, run: &Run) -> Head {
-    Head {
-        run_id: run.id().to_owned(),
-        flow: run.plan().flow.clone(),
-        params: serde_json::Map::new(),
-        logical_time: run.plan().logical_time,
-        origin: new.origin,
-        force: new.force,
-        retry_of: new.retry_of.map(str::to_owned),
-        created_at: new.created_at,
-        seq: 0,
-        state: run.state(),
-        started_at: None,
-        finished_at: None,
-        error: None,
-    }
-}
-
 impl Link {
     /// Asks for something that changes nothing.
-    async fn read<T>(&self, ask: impl FnOnce(&mut Tables, Time) -> Result<T, Error>) -> Result<T, Error> {
+    async fn read<T>(
+        &self,
+        verb: &'static str,
+        ask: impl FnOnce(&mut Tables, Time) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         self.world.store_delay().await;
         self.is_there()?;
-        let answer = ask(&mut self.world.tables(), self.world.store_now());
+        let answer = {
+            let mut tables = self.world.tables();
+            tables.asked.read(verb);
+            ask(&mut tables, self.world.store_now())
+        };
         self.world.store_delay().await;
         self.is_there()?;
         answer
     }
 
     /// Changes something. When the answer gets lost nobody knows whether it did.
-    async fn write<T>(&self, change: impl FnOnce(&mut Tables, Time) -> Result<T, Error>) -> Result<T, Error> {
+    async fn write<T>(
+        &self,
+        verb: &'static str,
+        change: impl FnOnce(&mut Tables, Time) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         self.world.store_delay().await;
         self.is_there()?;
         if self.world.fault(|faults| faults.unknowns, 40) {
             return Err(error(Kind::Unknown));
         }
-        let answer = change(&mut self.world.tables(), self.world.store_now());
+        let answer = {
+            let mut tables = self.world.tables();
+            tables.asked.write(verb);
+            change(&mut tables, self.world.store_now())
+        };
         self.world.store_delay().await;
         let lost = self.is_there().is_err() || self.world.fault(|faults| faults.unknowns, 40);
         if lost && answer.is_ok() { Err(error(Kind::Unknown)) } else { answer }
@@ -209,7 +98,7 @@ impl Link {
 #[async_trait]
 impl Journal for Link {
     async fn create(&self, new: &NewRun<'_>, run: &Run, records: Vec<Record>) -> Result<Created, Error> {
-        self.write(|tables, _| {
+        self.write("create", |tables, _| {
             if let Some(run_id) = tables.existing(new, run) {
                 return Ok(Created::Existing { run_id });
             }
@@ -223,16 +112,14 @@ impl Journal for Link {
             if let Some(key) = new.key {
                 tables.keys.insert(key.to_owned(), run.id().to_owned());
             }
-            let (head, plan) = (head(new, run), run.plan().clone());
-            let row = RunRow { head, plan, records: vec![], writers: vec![], running: BTreeSet::new() };
-            tables.runs.insert(run.id().to_owned(), row);
+            tables.runs.insert(run.id().to_owned(), RunRow::new(new, run));
             Ok(Created::New(tables.write(run, records, &self.server)))
         })
         .await
     }
 
     async fn append(&self, holder: &str, run: &Run, records: Vec<Record>) -> Result<Vec<Record>, Error> {
-        self.write(|tables, now| {
+        self.write("append", |tables, now| {
             let (Some(row), Some(first)) = (tables.runs.get(run.id()), records.first()) else { return Ok(vec![]) };
             let lease = tables.leases.get(run.id()).map(|lease| lease.holder.as_str());
             if row.head.seq + 1 != first.seq || !holder.is_empty() && lease != Some(holder) {
@@ -253,7 +140,7 @@ impl Journal for Link {
     }
 
     async fn tail(&self, run_id: &str, after: u64) -> Result<Vec<Record>, Error> {
-        self.read(|tables, _| {
+        self.read("tail", |tables, _| {
             let row = tables.runs.get(run_id).ok_or_else(|| error(Kind::NotFound))?;
             Ok(row.records.iter().filter(|record| record.seq > after).cloned().collect())
         })
@@ -261,7 +148,7 @@ impl Journal for Link {
     }
 
     async fn renew(&self, run_id: &str, holder: &str, lease_ms: u64) -> Result<bool, Error> {
-        self.write(|tables, now| {
+        self.write("renew", |tables, now| {
             let ours = tables.leases.get_mut(run_id).filter(|lease| lease.holder == holder);
             Ok(ours.map(|lease| lease.expires_at = now + lease_ms).is_some())
         })
@@ -269,14 +156,16 @@ impl Journal for Link {
     }
 
     async fn may_begin(&self, run: &Run) -> Result<bool, Error> {
-        self.read(|tables, now| Ok(tables.room_to_begin(run, now) > 0)).await
+        self.read("may_begin", |tables, now| Ok(tables.room_to_begin(run, now) > 0)).await
     }
 
     async fn rooms(&self, run: &Run, wanted: &BTreeMap<String, i32>) -> Result<HashMap<String, i64>, Error> {
         let room =
             |tables: &Tables, pool: &String, priority, now| (pool.clone(), tables.room(run, pool, priority, now));
-        self.read(|tables, now| Ok(wanted.iter().map(|(pool, priority)| room(tables, pool, *priority, now)).collect()))
-            .await
+        self.read("rooms", |tables, now| {
+            Ok(wanted.iter().map(|(pool, priority)| room(tables, pool, *priority, now)).collect())
+        })
+        .await
     }
 
     async fn wait_for(
@@ -285,7 +174,7 @@ impl Journal for Link {
         wanted: &BTreeMap<String, i32>,
         left: &BTreeSet<String>,
     ) -> Result<(), Error> {
-        self.write(|tables, now| {
+        self.write("wait_for", |tables, now| {
             tables.pools.leave(run_id, left);
             wanted.iter().for_each(|(pool, priority)| tables.wait_for(run_id, pool, *priority, now));
             Ok(())
@@ -297,7 +186,7 @@ impl Journal for Link {
 #[async_trait]
 impl Ledger for Link {
     async fn load(&self, run_id: &str) -> Result<Loaded, Error> {
-        self.read(|tables, _| {
+        self.read("load", |tables, _| {
             let row = tables.runs.get(run_id).ok_or_else(|| error(Kind::NotFound))?;
             let (head, plan) = (row.head.clone(), (*row.plan).clone());
             Ok(Loaded { head, plan, pins: Pins::default(), records: row.records.clone() })
@@ -306,7 +195,7 @@ impl Ledger for Link {
     }
 
     async fn takeable(&self, limit: u64) -> Result<Vec<Head>, Error> {
-        self.read(|tables, now| {
+        self.read("takeable", |tables, now| {
             let free = |row: &&RunRow| !row.head.state.is_terminal() && !tables.is_held(&row.head.run_id, now);
             Ok(tables.runs.values().filter(free).take(limit as usize).map(|row| row.head.clone()).collect())
         })
@@ -314,7 +203,7 @@ impl Ledger for Link {
     }
 
     async fn acquire(&self, run_id: &str, holder: &str, lease_ms: u64) -> Result<bool, Error> {
-        self.write(|tables, now| {
+        self.write("acquire", |tables, now| {
             let others = tables.leases.get(run_id).filter(|lease| lease.holder != holder);
             if others.is_some_and(|lease| lease.expires_at > now) {
                 return Ok(false);
@@ -330,7 +219,7 @@ impl Ledger for Link {
     }
 
     async fn release(&self, run_id: &str, holder: &str) -> Result<(), Error> {
-        self.write(|tables, _| {
+        self.write("release", |tables, _| {
             if tables.leases.get(run_id).is_some_and(|lease| lease.holder == holder) {
                 tables.leases.remove(run_id);
             }
@@ -340,20 +229,20 @@ impl Ledger for Link {
     }
 
     async fn durations(&self, _: &str) -> Result<HashMap<String, Time>, Error> {
-        self.read(|_, _| Ok(HashMap::new())).await
+        self.read("durations", |_, _| Ok(HashMap::new())).await
     }
 
     async fn schedule(&self, flow: &str) -> Result<Option<Scheduled>, Error> {
-        self.read(|tables, _| Ok(tables.schedules.get(flow).map(ScheduleRow::standing))).await
+        self.read("schedule", |tables, _| Ok(tables.schedules.get(flow).map(ScheduleRow::standing))).await
     }
 
     async fn schedules(&self) -> Result<HashMap<String, Scheduled>, Error> {
         let of = |(flow, row): (&String, &ScheduleRow)| (flow.clone(), row.standing());
-        self.read(|tables, _| Ok(tables.schedules.iter().map(of).collect())).await
+        self.read("schedules", |tables, _| Ok(tables.schedules.iter().map(of).collect())).await
     }
 
     async fn begin_schedule(&self, flow: &str, handled: Time) -> Result<(), Error> {
-        self.write(|tables, _| {
+        self.write("begin_schedule", |tables, _| {
             let row = || ScheduleRow { begun: handled, handled, held: None };
             tables.schedules.entry(flow.to_owned()).or_insert_with(row);
             Ok(())
@@ -362,7 +251,7 @@ impl Ledger for Link {
     }
 
     async fn advance_schedule(&self, flow: &str, from: Time, to: Time) -> Result<bool, Error> {
-        self.write(|tables, _| {
+        self.write("advance_schedule", |tables, _| {
             let row = tables.schedules.get_mut(flow).filter(|row| row.handled == from);
             Ok(row.map(|row| row.handled = to).is_some())
         })
@@ -370,11 +259,11 @@ impl Ledger for Link {
     }
 
     async fn schedule_is_busy(&self, flow: &str) -> Result<bool, Error> {
-        self.read(|tables, _| Ok(tables.is_busy(flow))).await
+        self.read("schedule_is_busy", |tables, _| Ok(tables.is_busy(flow))).await
     }
 
     async fn serve(&self, server: &str, lease_ms: u64) -> Result<(), Error> {
-        self.write(|tables, now| {
+        self.write("serve", |tables, now| {
             let other = tables.servers.iter().any(|(name, until)| name != server && *until > now);
             if tables.exclusive && other {
                 return Err(error(Kind::Refused));
@@ -386,7 +275,7 @@ impl Ledger for Link {
     }
 
     async fn leave(&self, server: &str) -> Result<(), Error> {
-        self.write(|tables, now| {
+        self.write("leave", |tables, now| {
             let own = tables.leases.values_mut().filter(|lease| lease.holder == server);
             own.for_each(|lease| (lease.expires_at, lease.is_used) = (now, false));
             tables.servers.remove(server);

@@ -44,11 +44,24 @@ struct Worker {
 
 impl Workers {
     pub fn start(world: &Arc<World>, servers: &Arc<Servers>) -> Self {
-        let mut workers = Workers { world: world.clone(), servers: servers.clone(), list: vec![] };
+        let mut workers = Workers::none(world, servers);
         for number in 0..world.below(4) {
             workers.come(format!("w{number}"), number % servers.count);
         }
         workers
+    }
+
+    /// As many of so many slots as somebody wants.
+    pub fn fleet(world: &Arc<World>, servers: &Arc<Servers>, count: usize, slots: usize) -> Self {
+        let mut workers = Workers::none(world, servers);
+        for number in 0..count {
+            workers.join(format!("w{number:05}"), number % servers.count, BTreeMap::new(), slots);
+        }
+        workers
+    }
+
+    fn none(world: &Arc<World>, servers: &Arc<Servers>) -> Self {
+        Workers { world: world.clone(), servers: servers.clone(), list: vec![] }
     }
 
     fn come(&mut self, name: String, home: usize) {
@@ -56,12 +69,17 @@ impl Workers {
             true => BTreeMap::from([("zone".to_owned(), "a".to_owned())]),
             false => BTreeMap::new(),
         };
+        let slots = 1 + self.world.below(3);
+        self.join(name, home, labels, slots);
+    }
+
+    fn join(&mut self, name: String, home: usize, labels: BTreeMap<String, String>, slots: usize) {
         let worker = Arc::new(Worker {
             world: self.world.clone(),
             servers: self.servers.clone(),
             name,
             home,
-            slots: 1 + self.world.below(3),
+            slots,
             labels,
             running: Mutex::default(),
             generation: AtomicU64::new(0),

@@ -17,7 +17,8 @@ use super::judge;
 use super::lake::Lake;
 use super::pools::Pools;
 use super::servers::Servers;
-use super::store::Tables;
+use super::size::Size;
+use super::tables::Tables;
 use super::workers::Workers;
 
 /// When worlds begin: `2023-11-14T22:13:20Z`.
@@ -27,14 +28,11 @@ const BEGIN: Time = 1_700_000_000_000;
 const CALM_MS: Time = 25_000;
 /// And within this time everything closes.
 const END_MS: Time = 200_000;
-/// So much happens in no world in which nobody spins.
-const STEPS_MAX: u64 = 50_000;
-/// Nor does anybody look at the clock so often without waiting for anything.
-const LOOKS_MAX: u64 = 100_000;
 
 /// What all its parts share. Nothing holds a lock across an await.
 pub struct World {
     pub faults: Faults,
+    pub size: Size,
     calm: AtomicBool,
     begin: Instant,
     /// How much has happened.
@@ -72,6 +70,26 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl World {
+    pub fn new(size: Size, faults: Faults, dice: Dice, flows: Vec<FlowFile>, tables: Tables) -> Self {
+        let scheduled = |flow: &FlowFile| Some((flow.name.clone(), (flow.schedule.clone()?, flow.catches_up)));
+        World {
+            faults,
+            size,
+            calm: AtomicBool::new(false),
+            begin: Instant::now(),
+            steps: AtomicU64::new(0),
+            looks: AtomicU64::new(0),
+            dice: Mutex::new(dice),
+            schedules: flows.iter().filter_map(scheduled).collect(),
+            flows: Mutex::new(flows.into_iter().map(|flow| (format!("{}.toml", flow.name), flow)).collect()),
+            tables: Mutex::new(tables),
+            lake: Mutex::default(),
+            seen: Mutex::default(),
+            store_ahead: AtomicI64::new(0),
+            cut: Mutex::default(),
+        }
+    }
+
     pub fn now(&self) -> Time {
         BEGIN + self.begin.elapsed().as_millis() as Time
     }
@@ -152,7 +170,7 @@ impl World {
 
     /// What a server's clock shows that is so far ahead. Who asks for ever without waiting dies.
     pub fn clock(&self, ahead: &AtomicI64) -> Time {
-        if self.looks.fetch_add(1, Ordering::Relaxed) > LOOKS_MAX {
+        if self.looks.fetch_add(1, Ordering::Relaxed) > self.size.looks_max {
             self.broken("somebody spins without waiting for anything".to_owned());
             panic!("it spins");
         }
@@ -162,12 +180,12 @@ impl World {
     /// A moment, or none, in which others may do something. Who spins for ever stays here.
     pub async fn delay(&self) {
         self.looks.store(0, Ordering::Relaxed);
-        if self.steps.fetch_add(1, Ordering::Relaxed) > STEPS_MAX {
+        if self.steps.fetch_add(1, Ordering::Relaxed) > self.size.steps_max {
             self.broken("somebody spins".to_owned());
             std::future::pending::<()>().await;
         }
         match self.below(3) {
-            0 => self.sleep_below(20).await,
+            0 => self.sleep_below(self.size.moment_ms).await,
             _ => tokio::task::yield_now().await,
         }
     }
@@ -190,25 +208,10 @@ pub async fn live(seed: u64) -> Result<String, String> {
     let faults = Faults::draw(&mut dice, !exclusive);
     let count = if exclusive { 1 } else { 1 + dice.below(3) };
     let flows = (0..1 + dice.below(3)).map(|number| FlowFile::draw(&mut dice, number));
-    let flows: BTreeMap<String, FlowFile> = flows.map(|flow| (format!("{}.toml", flow.name), flow)).collect();
-    let scheduled = |flow: &FlowFile| Some((flow.name.clone(), (flow.schedule.clone()?, flow.catches_up)));
+    let flows: Vec<FlowFile> = flows.collect();
     let pools = Pools::of(1 + dice.below(3) as u32);
-    let schedules = flows.values().filter_map(scheduled).collect();
-    let world = Arc::new(World {
-        faults,
-        calm: AtomicBool::new(false),
-        begin: Instant::now(),
-        steps: AtomicU64::new(0),
-        looks: AtomicU64::new(0),
-        dice: Mutex::new(dice),
-        flows: Mutex::new(flows),
-        schedules,
-        tables: Mutex::new(Tables { exclusive, pools, ..Tables::default() }),
-        lake: Mutex::default(),
-        seen: Mutex::default(),
-        store_ahead: AtomicI64::new(0),
-        cut: Mutex::default(),
-    });
+    let tables = Tables { exclusive, pools, ..Tables::default() };
+    let world = Arc::new(World::new(Size::SMALL, faults, dice, flows, tables));
     let servers = Arc::new(Servers::start(&world, count));
     let mut workers = Workers::start(&world, &servers);
     for _ in 0..12 + world.below(30) {
