@@ -27,6 +27,7 @@ struct Pool {
 
 /// A runtime that is given back when this is dropped.
 struct Lane {
+    handle: Handle,
     runtime: Option<Runtime>,
     pool: Arc<Pool>,
 }
@@ -46,7 +47,7 @@ impl Lanes {
             Failure::external(format!("failed to start threads for the query: {error}; fewer --slots need fewer"))
         })?;
         let mut one = JoinSet::new();
-        one.spawn_on(work.instrument(Span::current()), lane.handle());
+        one.spawn_on(work.instrument(Span::current()), &lane.handle);
         match one.join_next().await {
             Some(Ok(done)) => Ok(done),
             Some(Err(error)) if error.is_panic() => panic::resume_unwind(error.into_panic()),
@@ -67,13 +68,7 @@ impl Pool {
             at.map(|at| kept.swap_remove(at))
         };
         let runtime = free.map_or_else(|| (self.make)(), Ok)?;
-        Ok(Lane { runtime: Some(runtime), pool: self.clone() })
-    }
-}
-
-impl Lane {
-    fn handle(&self) -> &Handle {
-        self.runtime.as_ref().expect("it is there until this is dropped").handle()
+        Ok(Lane { handle: runtime.handle().clone(), runtime: Some(runtime), pool: self.clone() })
     }
 }
 

@@ -25,6 +25,16 @@ pub struct Access {
     pub token_file: Option<PathBuf>,
 }
 
+/// Why a request has no answer.
+pub(crate) enum Failed {
+    /// The server does not know this worker (any more).
+    Unknown,
+    /// It said no, and will again.
+    Refused(String),
+    /// It could not be reached, has troubles of its own, or does not let this worker in before somebody has seen to it.
+    Away(String),
+}
+
 impl Access {
     /// A client for HTTP and HTTPS that takes no proxy, follows no redirection, and shows the token with every request.
     /// How long an answer may take is for each request to say.

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::client::{self, Access};
+use crate::client::{self, Access, Failed};
 use crate::pauses::Pauses;
 use crate::{Claim, Execute, Link};
 
@@ -68,16 +68,6 @@ impl State {
         let stopping = self.running.iter().filter(|(_, stop)| *stop.borrow()).map(|(id, _)| id.clone()).collect();
         Beat { attempts, stopping, closing, wait_ms: wait.as_millis() as u64, memory: None }
     }
-}
-
-/// Why a request has no answer.
-enum Failed {
-    /// The server does not know this worker (any more).
-    Unknown,
-    /// It said no, and will again.
-    Refused(String),
-    /// It could not be reached, has troubles of its own, or does not let this worker in before somebody has seen to it.
-    Away(String),
 }
 
 impl Remote {
