@@ -35,7 +35,7 @@ function swap(fresh) {
   }
 }
 
-// Asks again, and then rests for twenty times as long as that took, so that watching stays cheap.
+// Asks again, and then rests for twenty times as long as that took to the last pixel, so that watching stays cheap.
 async function refresh() {
   wanted = true;
   if (busy || document.hidden) return;
@@ -49,6 +49,8 @@ async function refresh() {
     if (!main.querySelector("[data-part]")) return location.reload();
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     swap(fresh);
+    // The next frame comes when this one is drawn.
+    await new Promise((drawn) => requestAnimationFrame(() => setTimeout(drawn)));
     const { live, every } = fresh.querySelector("main").dataset;
     if (!live && !every) clearInterval(timer);
     say(live || every ? "live" : "");
