@@ -157,10 +157,10 @@ fn a_killed_run_is_closed_repaired_and_retried() {
     child.wait().unwrap();
     let killed = show(project.path(), "latest")["run_id"].as_str().unwrap().to_owned();
     assert!(!data_files(project.path(), "f/t").is_empty(), "a crash cleans nothing up");
-    until("the end of the lease", || {
-        assert_eq!(run(project.path(), &["run", "g.toml"]).status.code(), Some(0));
-        show(project.path(), &killed)["state"] == "failed"
-    });
+    let why = || String::from_utf8(run(project.path(), &["why", &killed]).stdout).unwrap();
+    until("the end of the lease", || why().contains("the process that ran it is gone"));
+    assert_eq!(run(project.path(), &["run", "g.toml"]).status.code(), Some(0));
+    assert_eq!(show(project.path(), &killed)["state"], "failed");
     let shown = show(project.path(), &killed);
     let error = shown["error"].as_str().unwrap();
     assert!(error.contains("the process that ran it ended"), "{error}");

@@ -46,14 +46,21 @@ pub struct Order {
 /// Opens the store for a command that writes. Runs whose process died are closed first.
 pub async fn open_to_write(cx: &Context) -> Result<Store, Error> {
     let store = cx.store().await?;
-    for run in server::abandoned::close(&store, &Clock::system()).await? {
+    close_abandoned(cx, &store).await?;
+    Ok(store)
+}
+
+/// Closes runs whose process died, and says so. Answers them.
+pub async fn close_abandoned(cx: &Context, store: &Store) -> Result<Vec<Run>, Error> {
+    let closed = server::abandoned::close(store, &Clock::system()).await?;
+    for run in &closed {
         print::note(&format!("run {} of flow `{}` is closed as failed: its process ended", run.id(), run.plan().flow));
         let scratch = folders(cx.settings()?).scratch;
         if let Err(error) = tasks::command::end_leftovers(&scratch, run.id(), LEFTOVERS_GRACE).await {
             tracing::warn!("failed to end what run {} left behind: {error}", run.id());
         }
     }
-    Ok(store)
+    Ok(closed)
 }
 
 /// Fixes what the plan reads from outside.

@@ -110,10 +110,22 @@ pub async fn why(store: &Store, hall: Option<&Hall>, reference: &str, task: Opti
     let (run, records, _) = replayed(store, reference).await?;
     let outlook = outlook(store, hall, &run, Clock::system().now()).await?;
     let mut why = view::why(&run, &records, task, &outlook)?;
+    if let Some(deserted) = deserted(store, &run).await? {
+        why.reasons.insert(0, deserted);
+    }
     if task.is_none() {
         why.reasons.extend(paused(store, &run.plan().flow).await?);
     }
     Ok(why)
+}
+
+/// That nothing goes on, if the run's process is gone.
+async fn deserted(store: &Store, run: &Run) -> Result<Option<Reason>, store::Error> {
+    if run.state().is_terminal() || store.abandoned().await?.iter().all(|head| head.run_id != run.id()) {
+        return Ok(None);
+    }
+    let message = format!("the process that ran it is gone; `flowctl retry {}` closes it and does the rest", run.id());
+    Ok(Some(Reason { kind: "deserted".into(), message, since: None, blocking: vec![], task: None }))
 }
 
 /// Why no run of the flow follows by itself, if its schedule is held.

@@ -39,8 +39,8 @@ pub enum State {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Reason {
     /// `queued`, `waiting`, `slot`, `pool`, `limit`, `retry`, `stopping`, `running`, `slow`, `succeeded`, `cached`,
-    /// `adopted`, `failed`, `skipped`, `cancelled`, `run`, `attempt`, `duration` or
-    /// `paused`.
+    /// `adopted`, `failed`, `skipped`, `cancelled`, `run`, `attempt`, `duration`,
+    /// `deserted` or `paused`.
     pub kind: String,
     pub message: String,
     /// Since when it has been so: RFC 3339 in UTC.
