@@ -132,7 +132,7 @@ impl Driver<'_> {
             queued.iter().filter(is_news).map(|(pool, priority)| (pool.clone(), *priority)).collect();
         let is_left = |pool: &&String| quiet && !self.rooms.is_refused && !queued.contains_key(*pool);
         let left: BTreeSet<String> = said.keys().filter(is_left).cloned().collect();
-        if !news.is_empty() || !left.is_empty() {
+        if (!news.is_empty() || !left.is_empty()) && !planted!(WaitUnsaid) {
             self.say_waiting(&news, &left).await?;
             self.rooms.said.retain(|pool, _| !left.contains(pool));
             self.rooms.said.extend(news.into_keys().map(|pool| (pool, now)));

@@ -65,7 +65,8 @@ impl Queue {
 
     /// Takes out the foremost claim that is for something of this kind.
     pub fn pop(&mut self, is_for: impl Fn(&Want) -> bool) -> Option<String> {
-        let (&turn, _) = self.claims.iter().find(|(_, (_, want))| is_for(want))?;
+        let mut suited = self.claims.iter().filter(|(_, (_, want))| is_for(want));
+        let (&turn, _) = if planted!(LastServedFirst) { suited.last()? } else { suited.next()? };
         let key = self.claims.remove(&turn)?;
         self.turns.remove(&key);
         Some(key.0)

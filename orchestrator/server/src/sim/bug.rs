@@ -83,10 +83,16 @@ pub enum Bug {
     HoldKept,
     /// Attempts that start in one append count as one in their pool.
     BatchUncounted,
+    /// A run keeps the slot that its attempt frees although it is another's turn.
+    TurnOverlooked,
+    /// A slot that becomes free goes to whoever came last.
+    LastServedFirst,
+    /// Who finds a pool full does not say that he waits.
+    WaitUnsaid,
 }
 
 impl Bug {
-    pub const ALL: [Bug; 32] = [
+    pub const ALL: [Bug; 35] = [
         Bug::Unfenced,
         Bug::LeaseNotRenewed,
         Bug::TakeoverForgetsAttempts,
@@ -119,5 +125,8 @@ impl Bug {
         Bug::RefusalIsFinal,
         Bug::HoldKept,
         Bug::BatchUncounted,
+        Bug::TurnOverlooked,
+        Bug::LastServedFirst,
+        Bug::WaitUnsaid,
     ];
 }

@@ -15,6 +15,7 @@ mod flows;
 mod judge;
 mod lake;
 mod pools;
+mod queues;
 mod scale;
 mod servers;
 mod size;

@@ -67,6 +67,11 @@ impl Tables {
         self.pools.holds.iter().filter(|(of, run_id, _)| of == pool && counts(run_id)).count() as i64
     }
 
+    /// How many slots of a pool nobody holds.
+    pub fn left(&self, plan: &Plan, pool: &str, now: Time) -> i64 {
+        i64::from(self.pool_size(plan, pool)) - self.held(pool, |holder| self.is_live(holder, now))
+    }
+
     /// How many slots of a pool a run may take.
     pub fn room(&self, run: &Run, pool: &str, priority: i32, now: Time) -> i64 {
         let held = self.held(pool, |holder| holder == run.id() || self.is_live(holder, now));

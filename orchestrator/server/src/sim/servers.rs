@@ -122,9 +122,10 @@ impl Servers {
         }
     }
 
-    /// Whether nothing runs anywhere.
+    /// Whether nothing runs anywhere, nor is about to.
     pub fn at_rest(&self) -> bool {
-        self.hosts().iter().flatten().all(|host| host.hall.held() == 0)
+        let is_idle = |hall: &Hall| hall.held() == 0 && hall.workers().iter().all(|(_, _, busy)| *busy == 0);
+        self.hosts().iter().flatten().all(|host| is_idle(&host.hall))
     }
 
     pub fn kill_all(&self) {

@@ -81,6 +81,19 @@ impl Link {
         Ok(())
     }
 
+    /// Whoever takes slots, it is his turn.
+    fn judge_turns(&self, tables: &mut Tables, run: &Run, records: &[Record]) {
+        let (now, store_now, faults) = (self.world.now(), self.world.store_now(), &self.world.faults);
+        let left = |pool: &str| tables.left(run.plan(), pool, store_now);
+        // Who does not reach the store cannot say that he waits, and a slot that is lost before it is used takes its turn along.
+        let in_pools = tables.queues.passed_in_pools(run, records, left, now).filter(|_| !faults.end_leases());
+        let in_hall = tables.queues.passed_in_hall(run, records, &self.server, now).filter(|_| !faults.lose_attempts());
+        if let Some(passed) = in_pools.or(in_hall) {
+            self.world.broken(format!("{} {passed}", run.id()));
+        }
+        tables.queues.recorded(run, records, &self.server, now);
+    }
+
     /// A scheduled run comes when it may.
     fn judge_new(&self, tables: &Tables, run: &Run) {
         let flow = &run.plan().flow;
@@ -129,6 +142,7 @@ impl Journal for Link {
                 self.world.broken(format!("{} appends to {}, which {lease:?} drives", self.server, run.id()));
             }
             tables.admit(run, &records, now)?;
+            self.judge_turns(tables, run, &records);
             let written = tables.write(run, records, &self.server);
             tables.leases.get_mut(run.id()).into_iter().for_each(|lease| lease.is_used = true);
             if let Some(overfull) = tables.overfull(run, &written, now) {
@@ -160,10 +174,12 @@ impl Journal for Link {
     }
 
     async fn rooms(&self, run: &Run, wanted: &BTreeMap<String, i32>) -> Result<HashMap<String, i64>, Error> {
-        let room =
-            |tables: &Tables, pool: &String, priority, now| (pool.clone(), tables.room(run, pool, priority, now));
         self.read("rooms", |tables, now| {
-            Ok(wanted.iter().map(|(pool, priority)| room(tables, pool, *priority, now)).collect())
+            let room = |pool, priority| tables.room(run, pool, priority, now);
+            let rooms = wanted.iter().map(|(pool, priority)| (pool, *priority, room(pool, *priority)));
+            let rooms: Vec<(&String, i32, i64)> = rooms.collect();
+            tables.queues.asked(run, &rooms, self.world.now());
+            Ok(rooms.into_iter().map(|(pool, _, room)| (pool.clone(), room)).collect())
         })
         .await
     }

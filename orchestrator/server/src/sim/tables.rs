@@ -9,6 +9,7 @@ use store::{Head, NewRun, Origin, Scheduled};
 
 use super::asked::Asked;
 use super::pools::Pools;
+use super::queues::Queues;
 
 /// The tables of the store.
 #[derive(Default)]
@@ -22,6 +23,7 @@ pub struct Tables {
     pub keys: BTreeMap<String, String>,
     pub tokens: BTreeMap<String, u64>,
     pub pools: Pools,
+    pub queues: Queues,
     /// What was asked of the store.
     pub asked: Asked,
 }
@@ -119,6 +121,7 @@ impl Tables {
         let event = Event::CancelRequested { by: "bob".to_owned() };
         row.records.push(Record { run_id: run_id.to_owned(), seq: row.head.seq, at, event });
         row.writers.push("bob".to_owned());
+        self.queues.forget(run_id);
     }
 }
 
