@@ -67,11 +67,15 @@ impl Remote {
         let id = AttemptId { run_id: run_id.clone(), task: plan.tasks[task].name.clone(), attempt };
         let mut state = self.state();
         state.given.insert(id, Given { at: Instant::now(), stop: offer.stop });
-        let work = state.works.insert(run_id.clone()).then_some(Work { plan, pins });
-        // Ids begin with the time, so the first is the oldest.
-        while state.works.len() > WORKS_MAX {
-            state.works.pop_first();
+        let is_known = state.works.contains(&run_id);
+        if !is_known {
+            // As the worker does it.
+            while state.works.len() >= WORKS_MAX {
+                state.works.pop_first();
+            }
+            state.works.insert(run_id.clone());
         }
+        let work = (!is_known).then_some(Work { plan, pins });
         self.handed.notify_one();
         Handout { run_id, work, task, attempt, token, versions, force }
     }

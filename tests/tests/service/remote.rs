@@ -110,3 +110,18 @@ fn a_schedule_is_held_and_let_go_at_a_server() {
     }
     assert_eq!(is_paused(), false);
 }
+
+#[test]
+fn a_worker_with_another_lake_or_a_name_that_is_taken_is_not_let_in() {
+    let world = World::sqlite();
+    let server = world.serve(&[]);
+    let first = world.worker(&server, &["--name", "same"]);
+    until("the first being there", MINUTE, || first.says("registered at"));
+    let second = world.worker(&server, &["--name", "same", "--slots", "1"]);
+    until("the second being refused", MINUTE, || {
+        second.says("is here and lives; give each worker a --name of its own")
+    });
+    let astray = world.worker(&server, &["--name", "astray", "--lake", "elsewhere"]);
+    until("the third being refused", MINUTE, || astray.says("the worker's lake is not the one of this server"));
+    assert!(!second.says("registered at") && !astray.says("registered at"));
+}

@@ -318,10 +318,12 @@ impl Remote {
             None => self.ask_for_work(run_id).await?,
         };
         let works = &mut self.state().works;
-        works.insert(run_id.to_owned(), work.clone());
-        // Ids begin with the time, so the first is the oldest.
-        while works.len() > WORKS_MAX {
-            works.pop_first();
+        if !works.contains_key(run_id) {
+            // Ids begin with the time, so the first is the oldest. This one is needed now, however old it is.
+            while works.len() >= WORKS_MAX {
+                works.pop_first();
+            }
+            works.insert(run_id.to_owned(), work.clone());
         }
         Ok(work)
     }
