@@ -3,6 +3,7 @@
 use std::fs;
 use std::process::Output;
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::MINUTE;
@@ -117,11 +118,14 @@ fn a_worker_with_another_lake_or_a_name_that_is_taken_is_not_let_in() {
     let server = world.serve(&[]);
     let first = world.worker(&server, &["--name", "same"]);
     until("the first being there", MINUTE, || first.says("registered at"));
-    let second = world.worker(&server, &["--name", "same", "--slots", "1"]);
+    let mut second = world.worker(&server, &["--name", "same", "--slots", "1"]);
     until("the second being refused", MINUTE, || {
         second.says("is here and lives; give each worker a --name of its own")
     });
     let astray = world.worker(&server, &["--name", "astray", "--lake", "elsewhere"]);
     until("the third being refused", MINUTE, || astray.says("the worker's lake is not the one of this server"));
+    second.signal(Signal::TERM);
+    until("the second being gone", MINUTE, || second.ended().is_some());
+    assert!(!server.says("worker same has gone"), "that was another");
     assert!(!second.says("registered at") && !astray.says("registered at"));
 }

@@ -114,6 +114,9 @@ impl Remote {
 
     /// Says goodbye: what still runs here is given to others.
     pub async fn leave(&self) {
+        if self.state().lease.is_none() {
+            return;
+        }
         let _ = self.post::<_, serde_json::Value>("leave", &serde_json::json!({}), PATIENCE).await;
     }
 
@@ -132,6 +135,15 @@ impl Remote {
     /// Says that this worker is there, and waits at the server for something to stop. False if there was no answer.
     async fn beat_once(&self, wait: Duration) -> bool {
         let known = self.state().generation;
+        if self.state().lease.is_none() {
+            // Under this name somebody else may be there.
+            if !*self.closing.borrow()
+                && let Err(Failed::Refused(error) | Failed::Away(error)) = self.register(known).await
+            {
+                self.tell(&error);
+            }
+            return false;
+        }
         let beat = Beat { memory: self.execute.memory(), ..self.state().beat(*self.closing.borrow(), wait) };
         match self.post::<_, Orders>("beat", &beat, wait + ANSWER).await {
             Ok(Some(orders)) => {
