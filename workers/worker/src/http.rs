@@ -16,20 +16,8 @@ use uuid::Uuid;
 
 use crate::client::{self, Access, Failed};
 use crate::pauses::Pauses;
+use crate::periods::{ANSWER, BEAT_FIRST, BEAT_MIN, CLAIM_WAIT, MOVE_ON, PATIENCE};
 use crate::{Claim, Execute, Link};
-
-/// How long a claim may wait at the server.
-const CLAIM_WAIT: Duration = Duration::from_secs(20);
-/// How long any other request may take.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How often a worker says that it is there, until the server tells.
-const BEAT_FIRST: Duration = Duration::from_secs(1);
-/// Between an answer and the next time that it says so.
-const BEAT_MIN: Duration = Duration::from_millis(100);
-/// How long the answer to that may be under way.
-const ANSWER: Duration = Duration::from_secs(2);
-/// How long a server may give no answer before the worker tries another one: by then others have taken its runs over.
-const MOVE_ON: Duration = Duration::from_secs(3);
 
 /// A worker's tie to a server, or to one of several that share their work.
 pub struct Remote {

@@ -8,6 +8,7 @@ mod client;
 mod http;
 mod log;
 mod pauses;
+mod periods;
 mod slot;
 
 use std::sync::Arc;
