@@ -15,10 +15,9 @@ use server::service::{Compile, Loaded, Order, Trouble};
 use store::{Sizes, Store};
 use tasks::{Compiled, Options};
 use tokio::runtime::Handle;
-use tokio::task::JoinSet;
 
 use crate::error::Error;
-use crate::{flow_file, local};
+use crate::{cores, flow_file, local};
 
 /// Compiles flow files, on `cores`.
 pub struct Compiler {
@@ -43,7 +42,7 @@ struct Request {
 impl Compiler {
     async fn compile(&self, request: Request) -> Result<Compiled, String> {
         let (engine, pools) = (self.engine.clone(), self.pools.clone());
-        let compiled = self.cores.spawn(async move {
+        let compiled = cores::on(&self.cores, async move {
             let Request { file, text, order } = &request;
             let order = order.as_ref();
             let options = Options {
@@ -58,7 +57,25 @@ impl Compiler {
                 None => Ok(compiled),
             }
         });
-        compiled.await.map_err(|error| format!("the compiler ended badly: {error}"))?
+        compiled.await.map_err(|error| format!("the compiler failed: {error}"))?
+    }
+
+    async fn pinned(&self, plan: Plan, known: Pins) -> Result<Pins, String> {
+        let engine = self.engine.clone();
+        let pinned = cores::on(&self.cores, async move { local::pin_knowing(&engine, &plan, &known).await });
+        pinned.await?.map_err(|error| error.message())
+    }
+
+    async fn sized(&self, dataset: String) -> Option<(u64, u64)> {
+        let engine = self.engine.clone();
+        let sized = cores::on(&self.cores, async move { engine.dataset(&dataset).await }).await.ok()?.ok()??;
+        Some((sized.rows, sized.bytes))
+    }
+
+    async fn sampled(&self, dataset: String, rows_max: usize) -> Result<Vec<Map<String, Value>>, String> {
+        let engine = self.engine.clone();
+        let rows = cores::on(&self.cores, async move { engine.sample(&dataset, rows_max).await });
+        rows.await?.map_err(|error| Error::from(error).message())
     }
 }
 
@@ -87,26 +104,15 @@ impl Compile for Compiler {
 
     async fn pin(&self, plan: &Plan) -> Result<Pins, Trouble> {
         let known = local::pinned_before(&self.store, plan).await?;
-        local::pin_knowing(&self.engine, plan, &known).await.map_err(|error| Trouble::Flow(error.message()))
+        self.pinned(plan.clone(), known).await.map_err(Trouble::Flow)
     }
 
     async fn size(&self, dataset: &str) -> Option<(u64, u64)> {
-        let (engine, dataset) = (self.engine.clone(), dataset.to_owned());
-        let sized = self.cores.spawn(async move { engine.dataset(&dataset).await });
-        let sized = sized.await.ok()?.ok()??;
-        Some((sized.rows, sized.bytes))
+        self.sized(dataset.to_owned()).await
     }
 
     async fn sample(&self, dataset: &str, rows_max: usize) -> Result<Vec<Map<String, Value>>, String> {
-        let (engine, dataset) = (self.engine.clone(), dataset.to_owned());
-        // Ends when nobody waits for it any more.
-        let mut reading = JoinSet::new();
-        reading.spawn_on(async move { engine.sample(&dataset, rows_max).await }, &self.cores);
-        match reading.join_next().await {
-            Some(Ok(rows)) => rows.map_err(|error| Error::from(error).message()),
-            Some(Err(error)) => Err(format!("the reader ended badly: {error}")),
-            None => Ok(vec![]),
-        }
+        self.sampled(dataset.to_owned(), rows_max).await
     }
 
     fn lake(&self) -> Option<String> {

@@ -9,6 +9,7 @@ mod client;
 mod commands;
 mod compiler;
 mod context;
+mod cores;
 mod error;
 mod exit;
 mod flow_file;

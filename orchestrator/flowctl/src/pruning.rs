@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use engine::{Engine, Keep};
 use flow::Time;
-use flow::wire::Failure;
 use server::retention::{Lake, Table};
 use tokio::runtime::Handle;
+
+use crate::cores;
 
 /// The lake and the artifacts of a project.
 pub struct Pruning {
@@ -20,20 +21,30 @@ pub struct Pruning {
 }
 
 impl Pruning {
-    async fn on_cores<T: Send + 'static>(
-        &self,
-        work: impl Future<Output = Result<T, Failure>> + Send + 'static,
-    ) -> Result<T, String> {
-        let done = self.cores.spawn(work).await.map_err(|error| format!("it ended badly: {error}"))?;
-        done.map_err(|failure| failure.message)
+    async fn names(&self) -> Result<Vec<String>, String> {
+        let engine = self.engine.clone();
+        let names = cores::on(&self.cores, async move { engine.dataset_names().await });
+        names.await?.map_err(|failure| failure.message)
+    }
+
+    async fn pruned(&self, dataset: String, keep: Keep, dry_run: bool) -> Result<Option<Table>, String> {
+        let engine = self.engine.clone();
+        let pruned = cores::on(&self.cores, async move { engine.prune(&dataset, keep, dry_run).await });
+        let pruned = pruned.await?.map_err(|failure| failure.message)?;
+        Ok(pruned.map(|engine::Pruned { dataset, versions, oldest, files, bytes }| Table {
+            dataset,
+            versions,
+            oldest,
+            files,
+            bytes,
+        }))
     }
 }
 
 #[async_trait]
 impl Lake for Pruning {
     async fn datasets(&self) -> Result<Vec<String>, String> {
-        let engine = self.engine.clone();
-        self.on_cores(async move { engine.dataset_names().await }).await
+        self.names().await
     }
 
     async fn prune(
@@ -43,16 +54,8 @@ impl Lake for Pruning {
         first: Option<u64>,
         dry_run: bool,
     ) -> Result<Option<Table>, String> {
-        let (engine, dataset) = (self.engine.clone(), dataset.to_owned());
         let keep = Keep { since_ms: i64::try_from(since).unwrap_or(i64::MAX), version: first };
-        let pruned = self.on_cores(async move { engine.prune(&dataset, keep, dry_run).await }).await?;
-        Ok(pruned.map(|engine::Pruned { dataset, versions, oldest, files, bytes }| Table {
-            dataset,
-            versions,
-            oldest,
-            files,
-            bytes,
-        }))
+        self.pruned(dataset.to_owned(), keep, dry_run).await
     }
 
     async fn forget(&self, run_id: &str) -> Result<(), String> {

@@ -28,8 +28,8 @@ pub struct Condition {
 impl Engine {
     /// Parses a boolean expression.
     pub fn parse_condition(&self, text: &str) -> Result<Condition, Problem> {
-        let dialect = self.state.config().options().sql_parser.dialect;
-        let parsed = self.state.sql_to_expr_with_alias(text, &dialect);
+        let dialect = self.state().config().options().sql_parser.dialect;
+        let parsed = self.state().sql_to_expr_with_alias(text, &dialect);
         let parsed = parsed.map_err(|error| spans::diagnose(&error, text, &Known::default()))?;
         let mut expr = parsed.expr;
         depth::limited(&expr, text)?;
@@ -47,7 +47,7 @@ impl Engine {
         let diagnose = |error| spans::diagnose(&error, &condition.text, &Known::default());
         let schema = DFSchema::empty();
         let expr = ExprWithAlias { expr: bind_expr(condition.expr.clone(), values), alias: None };
-        let expr = self.state.create_logical_expr_from_sql_expr(expr, &schema).map_err(diagnose)?;
+        let expr = self.state().create_logical_expr_from_sql_expr(expr, &schema).map_err(diagnose)?;
         let kind = expr.get_type(&schema).map_err(diagnose)?;
         if !matches!(kind, DataType::Boolean | DataType::Null) {
             let message = format!("the condition is {}, not true or false", crate::types::word(&kind));

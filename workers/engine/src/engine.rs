@@ -1,5 +1,6 @@
 //! The engine: one memory pool, one set of functions, one lake for a process.
 
+use std::borrow::Borrow;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -35,7 +36,9 @@ pub struct Settings {
 #[derive(Clone)]
 pub struct Engine {
     pub(crate) lake: Lake,
-    pub(crate) state: Arc<SessionState>,
+    /// Behind a trait that says that it is `Send` and `Sync`: else the compiler proves that for every future that holds
+    /// an engine, which takes it seconds each.
+    state: Arc<dyn Borrow<SessionState> + Send + Sync>,
     pub(crate) memory: Memory,
     /// A permit for each set of files that is being written.
     pub(crate) open: Arc<Semaphore>,
@@ -70,9 +73,14 @@ impl Engine {
         self.lake.mark()
     }
 
+    /// What every session begins with.
+    pub(crate) fn state(&self) -> &SessionState {
+        self.state.as_ref().borrow()
+    }
+
     /// The memory that queries hold, and may hold.
     pub fn memory(&self) -> flow::wire::Memory {
-        let pool = &self.state.runtime_env().memory_pool;
+        let pool = &self.state().runtime_env().memory_pool;
         let limit = match pool.memory_limit() {
             MemoryLimit::Finite(limit) => limit as u64,
             MemoryLimit::Infinite | MemoryLimit::Unknown => u64::MAX,

@@ -38,7 +38,7 @@ impl Engine {
         // A memory catalogue never refuses a schema.
         let _ = catalog.register_schema(SCHEMA, schema);
         list.register_catalog(CATALOG.into(), catalog.clone());
-        let mut state = self.state.as_ref().clone();
+        let mut state = self.state().clone();
         state.register_catalog_list(list);
         state.config_mut().set_extension(Arc::<RowsRead>::default());
         // What `now()` stands for in this session's queries.

@@ -95,7 +95,7 @@ impl Engine {
             let path = object_store::path::Path::from_absolute_path(file).map_err(|error| unreadable(error.into()))?;
             objects.push(store.head(&path).await.map_err(|error| unreadable(error.into()))?);
         }
-        let schema = format.infer_schema(self.state.as_ref(), &store, &objects).await.map_err(unreadable)?;
+        let schema = format.infer_schema(self.state(), &store, &objects).await.map_err(unreadable)?;
         Ok(schema.as_ref().clone())
     }
 

@@ -38,8 +38,8 @@ pub struct Reference {
 impl Engine {
     /// Parses one query. What is not exactly one `SELECT` (or `VALUES`, `WITH`, set operation) is a problem.
     pub fn parse(&self, text: &str) -> Result<Query, Problem> {
-        let dialect = self.state.config().options().sql_parser.dialect;
-        let parsed = self.state.sql_to_statement(text, &dialect);
+        let dialect = self.state().config().options().sql_parser.dialect;
+        let parsed = self.state().sql_to_statement(text, &dialect);
         let statement = parsed.map_err(|error| spans::diagnose(&error, text, &Known::default()))?;
         let Statement::Statement(inner) = &statement else { return Err(spans::not_a_query(text)) };
         let SqlStatement::Query(query) = inner.as_ref() else { return Err(spans::not_a_query(text)) };
@@ -47,7 +47,7 @@ impl Engine {
         let mut query = query.clone();
         let mut finder = Finder { text, tables: vec![], parameters: vec![] };
         let _ = query.visit(&mut finder);
-        let resolved = self.state.resolve_table_references(&statement);
+        let resolved = self.state().resolve_table_references(&statement);
         let resolved = resolved.map_err(|error| spans::diagnose(&error, text, &Known::default()))?;
         let references = resolved.iter().map(|table| reference(table, &finder.tables)).collect();
         Ok(Query { statement, text: text.to_string(), references, parameters: finder.parameters })

@@ -96,7 +96,7 @@ impl Engine {
             Expr::Cast { kind: ast::CastKind::Cast, expr: Box::new(null), data_type, array: false, format: None };
         let expr = ast::ExprWithAlias { expr: cast, alias: None };
         let schema = DFSchema::empty();
-        let planned = self.state.create_logical_expr_from_sql_expr(expr, &schema);
+        let planned = self.state().create_logical_expr_from_sql_expr(expr, &schema);
         planned
             .and_then(|expr| expr.get_type(&schema))
             .map_err(|_| format!("`{word}` is not a type that tables can hold"))

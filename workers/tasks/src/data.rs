@@ -28,6 +28,16 @@ impl command::Data for Lake {
         _cx: &Context,
         folder: &Path,
     ) -> Result<BTreeMap<String, PathBuf>, Failure> {
+        self.staged(assignment, folder).await
+    }
+
+    async fn publish(&self, assignment: &Assignment, _cx: &Context, files: Vec<PathBuf>) -> Result<Outcome, Failure> {
+        self.published(assignment, files).await
+    }
+}
+
+impl Lake {
+    async fn staged(&self, assignment: &Assignment, folder: &Path) -> Result<BTreeMap<String, PathBuf>, Failure> {
         let settings: command::Settings = settings(&assignment.plan.tasks[assignment.task])?;
         if settings.inputs.is_empty() {
             return Ok(BTreeMap::new());
@@ -36,13 +46,11 @@ impl command::Data for Lake {
         self.lanes.run(async move { lake.stage_inputs(settings.inputs, &assignment, &folder).await }).await?
     }
 
-    async fn publish(&self, assignment: &Assignment, _cx: &Context, files: Vec<PathBuf>) -> Result<Outcome, Failure> {
+    async fn published(&self, assignment: &Assignment, files: Vec<PathBuf>) -> Result<Outcome, Failure> {
         let (lake, assignment) = (self.clone(), assignment.clone());
         self.lanes.run(async move { lake.publish_files(&assignment, files).await }).await?
     }
-}
 
-impl Lake {
     async fn stage_inputs(
         &self,
         names: Vec<String>,

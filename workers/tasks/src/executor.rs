@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use engine::Engine;
-use flow::wire::{Assignment, Ending, Failure, Memory};
+use flow::wire::{Assignment, Ending, Failure, Memory, Outcome};
 use worker::{Context, Execute};
 
 use crate::lanes::Lanes;
@@ -28,16 +28,24 @@ impl Executor {
     }
 
     async fn command(&self, assignment: &Assignment, cx: &Context) -> Result<Ending, Failure> {
-        let task = &assignment.plan.tasks[assignment.task];
-        let settings = data::settings(task)?;
-        let fingerprint = self.data.engine.fingerprint(assignment).await?;
-        if task.output.is_some() {
-            let publish = sql::publication(&self.data.engine, assignment, fingerprint)?;
-            if let Some(outcome) = self.data.engine.cached(&publish).await? {
-                return Ok(Ending::Succeeded(outcome));
-            }
+        let settings = data::settings(&assignment.plan.tasks[assignment.task])?;
+        if let Some(outcome) = self.cached(assignment).await? {
+            return Ok(Ending::Succeeded(outcome));
         }
         Ok(command::execute(&settings, assignment, cx, &self.folders, &self.data).await)
+    }
+
+    /// What a command has published before, of the same inputs.
+    async fn cached(&self, assignment: &Assignment) -> Result<Option<Outcome>, Failure> {
+        if assignment.plan.tasks[assignment.task].output.is_none() {
+            return Ok(None);
+        }
+        let (engine, assignment) = (self.data.engine.clone(), assignment.clone());
+        let cached = self.lanes.run(async move {
+            let fingerprint = engine.fingerprint(&assignment).await?;
+            engine.cached(&sql::publication(&engine, &assignment, fingerprint)?).await
+        });
+        cached.await?
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::panic;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flow::wire::Failure;
@@ -40,19 +41,29 @@ impl Lanes {
 
     /// Computes on a lane. Dropping this gives the work up: nobody waits for what does not yield.
     ///
+    /// Boxed, so that who waits for it need not know what it is made of. For the same reason no body under
+    /// `async_trait` calls it: there `Send` is proven anew for every type of every query, which took the compiler longer
+    /// than all else in this crate.
+    ///
     /// # Errors
     /// There are no more threads to be had.
-    pub async fn run<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Result<T, Failure> {
-        let lane = self.0.lend().map_err(|error| {
-            Failure::external(format!("failed to start threads for the query: {error}; fewer --slots need fewer"))
-        })?;
-        let mut one = JoinSet::new();
-        one.spawn_on(work.instrument(Span::current()), &lane.handle);
-        match one.join_next().await {
-            Some(Ok(done)) => Ok(done),
-            Some(Err(error)) if error.is_panic() => panic::resume_unwind(error.into_panic()),
-            Some(Err(_)) | None => Err(Failure::internal("the query was broken off")),
-        }
+    pub fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Pin<Box<dyn Future<Output = Result<T, Failure>> + Send>> {
+        let pool = self.0.clone();
+        Box::pin(async move {
+            let lane = pool.lend().map_err(|error| {
+                Failure::external(format!("failed to start threads for the query: {error}; fewer --slots need fewer"))
+            })?;
+            let mut one = JoinSet::new();
+            one.spawn_on(work.instrument(Span::current()), &lane.handle);
+            match one.join_next().await {
+                Some(Ok(done)) => Ok(done),
+                Some(Err(error)) if error.is_panic() => panic::resume_unwind(error.into_panic()),
+                Some(Err(_)) | None => Err(Failure::internal("the query was broken off")),
+            }
+        })
     }
 }
 
