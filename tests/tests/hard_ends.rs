@@ -138,6 +138,21 @@ fn another_process_leaves_a_busy_run_alone_and_can_cancel_it() {
 }
 
 #[test]
+fn a_wish_that_nobody_would_hear_closes_the_run() {
+    let project = project(&[("f.toml", busy())]);
+    let mut child = start_busy(project.path());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let why = || String::from_utf8(run(project.path(), &["why", "latest"]).stdout).unwrap();
+    until("the end of the lease", || why().contains("the process that ran it is gone"));
+    let cancelled = run(project.path(), &["cancel", "latest", "--json"]);
+    assert_eq!(cancelled.status.code(), Some(0), "{cancelled:?}");
+    let event = json(&cancelled);
+    assert_eq!((&event["event"], &event["state"]), (&"run_closed".into(), &"failed".into()), "{event}");
+    assert_eq!(show(project.path(), "latest")["state"], "failed");
+}
+
+#[test]
 fn a_cancelled_query_leaves_no_files() {
     let project = project(&[("f.toml", flow("f", LONG))]);
     let mut child = start(project.path(), "f.toml");

@@ -1,3 +1,7 @@
+use flow::run::Event as Fact;
+use flow::view::{self, Event};
+use store::Store;
+
 use crate::archive::Archive;
 use crate::context::Context;
 use crate::error::Error;
@@ -16,23 +20,29 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
-    let asked = cx.block_on(async {
+    let event = cx.block_on(async {
         let archive = cx.archive().await?;
-        if let Archive::Here(store) = &archive {
-            let wanted = store.find(&args.run).await?;
-            // Nobody would hear of the wish.
-            if close_abandoned(cx, store).await?.iter().any(|closed| closed.id() == wanted) {
-                return Ok(None);
-            }
+        if let Archive::Here(store) = &archive
+            && let Some(ended) = ended_by_now(cx, store, &args.run).await?
+        {
+            return Ok(ended);
         }
-        archive.cancel(&args.run).await.map(Some)
+        archive.cancel(&args.run).await
     })?;
-    match asked {
-        None => {}
-        Some(event) if cx.json() => print::json(&event)?,
-        Some(event) => {
-            print::note(&format!("asked run {} to stop; `flowctl show {0}` tells when it has", event.run_id))
-        }
+    match &event.event {
+        _ if cx.json() => print::json(&event)?,
+        // Has been told.
+        Fact::RunClosed { .. } => {}
+        _ => print::note(&format!("asked run {} to stop; `flowctl show {0}` tells when it has", event.run_id)),
     }
     Ok(Exit::Done)
+}
+
+/// The end of a run whose process died, told by [`close_abandoned`]: there is nobody who would hear of the wish.
+async fn ended_by_now(cx: &Context, store: &Store, run: &str) -> Result<Option<Event>, Error> {
+    let run_id = store.find(run).await?;
+    if !close_abandoned(cx, store).await?.iter().any(|closed| closed.id() == run_id) {
+        return Ok(None);
+    }
+    Ok(store.tail(&run_id, 0).await?.last().map(view::event))
 }
