@@ -244,6 +244,9 @@ fn once_each(pairs: &[(String, String)]) -> Result<BTreeMap<String, String>, Err
 
 /// All problems with the parameters, in one error.
 fn misfit(problems: &[Problem]) -> Error {
+    if problems.is_empty() {
+        return Error::internal(&"the flow has no mistake that could be told, and no plan either");
+    }
     let messages: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
     let hint = problems.iter().find_map(|problem| problem.hint.clone());
     Error::usage(messages.join("; ")).maybe_hint(hint)

@@ -10,9 +10,8 @@ use flow::wire::Failure;
 use url::Url;
 use uuid::Uuid;
 
-use crate::Error;
-use crate::durable;
 use crate::error::{delta, io};
+use crate::{Error, durable, tables};
 
 /// The file of a lake's folder that tells it from others.
 const ID_FILE: &str = "_lake_id";
@@ -198,8 +197,8 @@ impl Table {
     /// The rows of `version`, to be read by queries.
     pub(crate) async fn provider(&self, version: u64) -> Result<Arc<dyn TableProvider>, Failure> {
         let opened = self.open(version).await?;
-        let provider = opened.table_provider().await;
-        provider.map(|provider| -> Arc<dyn TableProvider> { provider }).map_err(crate::error::failure)
+        let provider = opened.table_provider().await.map_err(crate::error::failure)?;
+        tables::as_published(provider).map_err(crate::error::failure)
     }
 }
 

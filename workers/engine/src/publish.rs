@@ -133,6 +133,15 @@ impl Engine {
         Ok(Some(Outcome { cached: true, ..outcome(&table, version, mark) }))
     }
 
+    /// As [`Engine::cached`], for an attempt that ends with it: the dataset is good again, so what was rejected goes.
+    pub async fn reuse(&self, publish: &Publish<'_>) -> Result<Option<Outcome>, Failure> {
+        let found = self.cached(publish).await?;
+        if found.is_some() {
+            self.clear_rejected(publish).await?;
+        }
+        Ok(found)
+    }
+
     /// What another attempt of the same task of the same run committed before its report was lost.
     async fn adopted(&self, publish: &Publish<'_>, table: &Table) -> Result<Option<Outcome>, Failure> {
         if publish.assignment.attempt == 1 {

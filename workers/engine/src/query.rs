@@ -136,7 +136,7 @@ impl Engine {
             return Ok(());
         }
         for dataset in self.lake.datasets().await? {
-            if !known.tables.contains_key(&dataset) {
+            if session.columns(&dataset).await.is_none() {
                 // Known by its name only: no query of ours reads it.
                 let _ = session.add_type(&dataset, []);
             }
@@ -149,7 +149,7 @@ impl Engine {
         let format = Format::of_name(path).unwrap_or(Format::Parquet);
         let mut source = Source {
             name: path.to_string(),
-            path: path.to_string(),
+            path: std::path::absolute(path).map_or_else(|_| path.to_owned(), |path| path.display().to_string()),
             format,
             null: vec![],
             delimiter: if path.contains(".tsv") { b'\t' } else { b',' },

@@ -19,7 +19,7 @@ use flow::wire::{Failure, PinnedFile};
 use crate::error::{failure, text};
 use crate::memory::Memory;
 use crate::textfile::{self, TextFiles};
-use crate::{Engine, session, types};
+use crate::{Engine, session, tables, types};
 
 /// What is wrong with a source, and with which of its keys.
 #[derive(Clone, Debug, PartialEq)]
@@ -106,7 +106,8 @@ impl Engine {
         };
         let table = open_delta(&source.path, None).await.map_err(|failure| missing(failure.message))?;
         let provider = table.table_provider().await.map_err(|error| missing(error.to_string()))?;
-        Ok(session::columns(&provider.schema()))
+        let fields: Vec<Field> = provider.schema().fields().iter().map(|field| readable(field)).collect();
+        Ok(session::columns(&Schema::new(fields)))
     }
 
     /// The rows of a source's pinned files.
@@ -115,13 +116,13 @@ impl Engine {
         source: &Source,
         pinned: &[PinnedFile],
     ) -> Result<Arc<dyn TableProvider>, Failure> {
+        let schema = self.schema(session::pairs(&source.columns)).map_err(Failure::user)?;
         if source.format == Format::Delta {
             let version = pinned.first().and_then(|file| file.hash.split(':').next()?.parse().ok());
             let table = open_delta(&source.path, version).await?;
-            let provider = table.table_provider().await;
-            return provider.map(|provider| -> Arc<dyn TableProvider> { provider }).map_err(failure);
+            let provider = table.table_provider().await.map_err(failure)?;
+            return tables::as_declared(provider, &schema).map_err(failure);
         }
-        let schema = self.schema(session::pairs(&source.columns)).map_err(Failure::user)?;
         let files: Vec<PathBuf> = pinned.iter().map(|file| PathBuf::from(&file.path)).collect();
         listing(source, files, schema).map_err(failure)
     }

@@ -3,19 +3,20 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::ScalarValue;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
 use datafusion::datasource::{ViewTable, file_format::parquet::ParquetFormat, provider_as_source};
 use datafusion::error::Result as PlanResult;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, cast, ident, lit};
-use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream_partitioned};
+use datafusion::physical_plan::execute_stream_partitioned;
 use deltalake::datafile::writer::{DeltaWriter, WriterConfig};
 use deltalake::kernel::Add;
 use deltalake::logstore::ObjectStoreRef;
 use flow::wire::{Effort, Failure};
 use futures::StreamExt;
+use futures::stream::BoxStream;
 use tokio::task::JoinSet;
 
 use crate::error::{delta, failure, io};
@@ -31,6 +32,9 @@ const WRITE_ROWS: usize = 8192;
 
 /// Files of up to this many bytes together are synced where they were written.
 const SYNC_INLINE_BYTES_MAX: u64 = 1 << 20;
+
+/// What Hive and Delta call the folder of NULLs.
+const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";
 
 /// What is held back of each stream until its encodings are chosen.
 const SAMPLE_BYTES_MAX: usize = 16 << 20;
@@ -92,8 +96,10 @@ pub(crate) async fn stage(
     let counts = Arc::new(counts);
     let mut writers = JoinSet::new();
     for stream in streams {
-        let config = config.clone();
-        writers.spawn(write(stream, table.log.object_store(None), config, counts.clone(), staged.litter.clone()));
+        let (config, partitions) = (config.clone(), partition_by.to_vec());
+        let stream = stream.map(move |batch| batch.map_err(failure).and_then(|batch| placeable(batch, &partitions)));
+        let store = table.log.object_store(None);
+        writers.spawn(write(stream.boxed(), store, config, counts.clone(), staged.litter.clone()));
     }
     let mut failed = None;
     while let Some(written) = writers.join_next().await {
@@ -126,7 +132,7 @@ pub(crate) async fn stage(
 }
 
 async fn write(
-    mut stream: SendableRecordBatchStream,
+    mut stream: BoxStream<'static, Result<RecordBatch, Failure>>,
     store: ObjectStoreRef,
     config: WriterConfig,
     counts: Arc<RowCounts>,
@@ -142,7 +148,7 @@ async fn write(
                 Ok(()) => writer.write(&batch).await.map_err(|error| delta("failed to write the dataset", &error)),
                 Err(failure) => Err(failure),
             },
-            Err(error) => Err(failure(error)),
+            Err(failure) => Err(failure),
         };
         if let Err(failure) = written {
             // What cannot be aborted is an orphan that `fsck --repair` removes.
@@ -155,12 +161,30 @@ async fn write(
     Ok(adds)
 }
 
+/// Partitions have no name for an empty text: every reader would take it for NULL, and so it does the name that Hive has
+/// for NULL. See "Partition Value Serialization" in the Delta protocol.
+fn placeable(batch: RecordBatch, partition_by: &[String]) -> Result<RecordBatch, Failure> {
+    for name in partition_by {
+        let texts = batch.column_by_name(name).and_then(|column| column.as_string_opt::<i32>());
+        let unnamed = |text: &str| text.is_empty() || text == HIVE_NULL;
+        if let Some(text) = texts.and_then(|texts| texts.iter().flatten().find(|text| unnamed(text))) {
+            return Err(Failure::user(format!(
+                "a partition of `{name}` cannot be called '{text}', which readers of Delta tables take for NULL; \
+                 write `nullif({name}, '{text}')`, or another text"
+            )));
+        }
+    }
+    Ok(batch)
+}
+
 /// Enough rows to see how their columns are best encoded.
-async fn first_rows(stream: &mut SendableRecordBatchStream) -> Result<Vec<RecordBatch>, Failure> {
+async fn first_rows(
+    stream: &mut BoxStream<'static, Result<RecordBatch, Failure>>,
+) -> Result<Vec<RecordBatch>, Failure> {
     let (mut sample, mut rows, mut bytes) = (vec![], 0, 0);
     while rows < encoding::SAMPLE_ROWS && bytes < SAMPLE_BYTES_MAX {
         let Some(batch) = stream.next().await else { break };
-        let batch = batch.map_err(failure)?;
+        let batch = batch?;
         rows += batch.num_rows();
         bytes += batch.get_array_memory_size();
         sample.push(batch);

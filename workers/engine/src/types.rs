@@ -41,6 +41,12 @@ pub(crate) fn word(kind: &DataType) -> String {
             };
             format!("struct<{}>", fields.iter().map(field).collect::<Vec<_>>().join(", "))
         }
+        DataType::Map(entries, _) => match entries.data_type() {
+            DataType::Struct(entry) if entry.len() == 2 => {
+                format!("map({}, {})", nested_word(entry[0].data_type()), nested_word(entry[1].data_type()))
+            }
+            other => other.to_string().to_lowercase(),
+        },
         other => other.to_string().to_lowercase(),
     }
 }
@@ -91,15 +97,25 @@ impl Engine {
         if parser.peek_token_ref().token != Token::EOF {
             return Err(format!("`{word}` is not a type"));
         }
+        self.sql_type(data_type).ok_or_else(|| format!("`{word}` is not a type that tables can hold"))
+    }
+
+    /// `None` for one that tables cannot hold. What is nested is as it is published: SQL's own times count nanoseconds.
+    fn sql_type(&self, data_type: ast::DataType) -> Option<DataType> {
+        if let ast::DataType::Map(key, value) = data_type {
+            let key = Field::new("key", published(&self.sql_type(*key)?)?, false);
+            let value = Field::new("value", published(&self.sql_type(*value)?)?, true);
+            let entries = Field::new("key_value", DataType::Struct(vec![key, value].into()), false);
+            return Some(DataType::Map(Arc::new(entries), false));
+        }
         let null = Expr::Value(ast::Value::Null.with_empty_span());
         let cast =
             Expr::Cast { kind: ast::CastKind::Cast, expr: Box::new(null), data_type, array: false, format: None };
         let expr = ast::ExprWithAlias { expr: cast, alias: None };
         let schema = DFSchema::empty();
         let planned = self.state().create_logical_expr_from_sql_expr(expr, &schema);
-        planned
-            .and_then(|expr| expr.get_type(&schema))
-            .map_err(|_| format!("`{word}` is not a type that tables can hold"))
+        let kind = planned.and_then(|expr| expr.get_type(&schema)).ok()?;
+        if kind.is_nested() { published(&kind) } else { Some(kind) }
     }
 }
 

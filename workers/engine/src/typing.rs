@@ -16,7 +16,7 @@ use futures::FutureExt;
 
 use crate::session::Session;
 use crate::sql::{Query, bytes};
-use crate::{canonical, spans, types};
+use crate::{canonical, joins, spans, types};
 
 /// A mistake in a query, with its place in the query's text.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,6 +74,9 @@ impl Session {
 
     /// The analysed, un-optimised plan: names resolved, types coerced.
     pub(crate) async fn analyse(&self, query: &Query) -> Result<LogicalPlan, Vec<Problem>> {
+        if let Some(problem) = joins::unmerged(query) {
+            return Err(vec![problem]);
+        }
         let plan = async {
             let plan = self.state.statement_to_plan(query.statement.clone()).await?;
             self.state.analyzer().execute_and_check(plan, self.state.config_options(), |_, _| {})
@@ -102,6 +105,11 @@ impl Session {
 
 /// Whether every column can be published, under a name of its own.
 fn output_columns(plan: &LogicalPlan, query: &Query) -> Result<(), Problem> {
+    if plan.schema().fields().is_empty() {
+        let message = "the query returns no columns".to_string();
+        let hint = Some("say which: `select * from …`".to_string());
+        return Err(Problem { code: codes::SQL_NOT_PLANNED, message, hint, span: spans::whole(&query.text) });
+    }
     let mut names = HashSet::new();
     for (index, field) in plan.schema().fields().iter().enumerate() {
         let name = field.name();

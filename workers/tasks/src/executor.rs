@@ -43,7 +43,7 @@ impl Executor {
         let (engine, assignment) = (self.data.engine.clone(), assignment.clone());
         let cached = self.lanes.run(async move {
             let fingerprint = engine.fingerprint(&assignment).await?;
-            engine.cached(&sql::publication(&engine, &assignment, fingerprint)?).await
+            engine.reuse(&sql::publication(&engine, &assignment, fingerprint)?).await
         });
         cached.await?
     }

@@ -9,6 +9,7 @@ use store::Store;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::local;
 use crate::print::{diagnostics, time};
 
 /// Run SQL on the datasets of the lake.
@@ -113,11 +114,12 @@ async fn version_of(engine: &Engine, dataset: &str, version: &str) -> Result<At,
     let version = version.parse().map_err(|_| {
         Error::usage(format!("`{version}` is no version of `{dataset}`")).hint("versions are whole numbers from 0")
     })?;
-    let full = engine.resolve(dataset).await.map_err(Error::from)?;
-    let dataset = full.ok_or_else(|| {
-        Error::not_found(format!("there is no dataset `{dataset}`")).hint("`flowctl datasets` lists them")
-    })?;
-    Ok(At::Version { dataset, version })
+    let unknown = || Error::not_found(format!("there is no dataset `{dataset}`")).hint("`flowctl datasets` lists them");
+    let full = engine.resolve(dataset).await.map_err(Error::from)?.ok_or_else(unknown)?;
+    if !engine.exists(&full).await.map_err(local::failed)? {
+        return Err(unknown());
+    }
+    Ok(At::Version { dataset: full, version })
 }
 
 async fn run_of(store: &Store, reference: &str) -> Result<At, Error> {

@@ -36,7 +36,7 @@ async fn attempt(engine: &Engine, assignment: &Assignment) -> Result<Outcome, Fa
     if publish.output.view {
         return checked_view(engine, assignment, &query, &publish).await;
     }
-    if let Some(outcome) = engine.cached(&publish).await? {
+    if let Some(outcome) = engine.reuse(&publish).await? {
         return Ok(outcome);
     }
     let session = inputs::session(engine, assignment).await?;
