@@ -11,7 +11,7 @@ use datafusion::arrow::error::ArrowError;
 use flow::plan::Source;
 use regex::Regex;
 
-use super::{Batches, plain};
+use super::{Batches, plain, texts};
 use crate::types;
 
 /// How a source's files are written.
@@ -29,12 +29,13 @@ pub(super) fn batches(
     columns: &[usize],
     rows_max: usize,
 ) -> Result<Batches, ArrowError> {
-    let reader = ReaderBuilder::new(schema.clone())
+    let reader = ReaderBuilder::new(texts::schema(schema, DataType::is_decimal))
         .with_format(format(source)?.with_header_validation(source.header))
         .with_batch_size(rows_max)
         .with_projection(columns.to_vec())
         .build(text)?;
-    Ok(Box::new(reader))
+    let schema = Arc::new(schema.project(columns)?);
+    Ok(Box::new(reader.map(move |batch| texts::converted(&batch?, &schema))))
 }
 
 /// Where the first value stands that does not fit its column, among `rows_max` rows after the first `rows`.

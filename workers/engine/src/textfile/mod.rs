@@ -5,6 +5,7 @@ mod csv;
 mod infer;
 mod json;
 mod quotes;
+mod texts;
 
 use std::fs::File;
 use std::io::{self, Read};

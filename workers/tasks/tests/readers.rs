@@ -1,0 +1,113 @@
+//! What those see who read a table or a file: other flows, other systems' tables, single queries.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail the test")]
+
+#[expect(dead_code, reason = "other tests use the rest of it")]
+mod common;
+
+use common::{Lab, failure, outcome};
+
+const ORDERS: &str = "name = \"shop\"\n[tasks.orders]\n\
+    sql = \"select * from (values (1, 'de'), (2, 'fr'), (3, 'de')) t(id, country)\"\n\
+    output = { partition_by = [\"country\"] }\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_of_text_partitions_is_read_by_another_flow_and_as_a_source() {
+    let mut lab = Lab::new();
+    lab.run(ORDERS, &[]).await;
+    let count = "select country, count(*) as n from TABLE where country <> 'xx' group by country";
+    let mart = format!("name = \"mart\"\n[tasks.t]\nsql = \"{}\"", count.replace("TABLE", "shop.orders"));
+    outcome(&lab.run(&mart, &[]).await, "t");
+    assert_eq!(lab.query("select * from mart.t order by n").await, "country,n\nfr,1\nde,2\n");
+    let path = lab.path("lake/shop/orders").display().to_string();
+    let source = format!("[sources.s]\npath = \"{path}\"\nformat = \"delta\"\ncolumns = {{ id = \"string\" }}\n");
+    let task = "[tasks.t]\nsql = \"select id, country from s\"\ncontract = { columns = { id = \"string\" } }";
+    outcome(&lab.run(&format!("name = \"copy\"\n{source}{task}"), &[]).await, "t");
+    let kinds = lab.query("select distinct arrow_typeof(id) as a, arrow_typeof(country) as b from copy.t").await;
+    assert_eq!(kinds.replace("Utf8View", "Utf8"), "a,b\nUtf8,Utf8\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_nested_is_read_by_another_flow() {
+    let mut lab = Lab::new();
+    let nested = "select map(['a'], [1]) as m, [timestamp '2024-01-01 12:00:00'] as times";
+    lab.run(&format!("name = \"f\"\n[tasks.t]\nsql = \"{nested}\"\n"), &[]).await;
+    let reader = "select m['a'] as a, times[1] as first from f.t";
+    outcome(&lab.run(&format!("name = \"g\"\n[tasks.t]\nsql = \"{reader}\"\n"), &[]).await, "t");
+    assert_eq!(lab.query("select * from g.t").await, "a,first\n1,2024-01-01T12:00:00\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_holds_where_no_column_is_read() {
+    let mut lab = Lab::new();
+    let limited = "[tasks.one]\nsql = \"select 'x' as x from orders limit 1\"\n\
+        [tasks.last]\nsql = \"select 'y' as y from orders limit 2 offset 2\"\n";
+    let ended = lab.run(&format!("{ORDERS}{limited}"), &[]).await;
+    assert_eq!((outcome(&ended, "one").rows_out, outcome(&ended, "last").rows_out), (Some(1), Some(1)));
+    assert_eq!(lab.query("select count(*) as n from (select 1 from shop.orders limit 2)").await, "n\n2\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_may_name_a_table_long_and_short() {
+    let mut lab = Lab::new();
+    lab.run(ORDERS, &[]).await;
+    let both = "select id from shop.orders where id = (select max(id) from orders)";
+    assert_eq!(lab.query(both).await, "id\n3\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_that_readers_would_take_for_null_is_refused() {
+    let mut lab = Lab::new();
+    for text in ["", "__HIVE_DEFAULT_PARTITION__"] {
+        let ended = lab.run(&ORDERS.replace("'fr'", &format!("'{text}'")), &[]).await;
+        let said = &failure(&ended, "orders").message;
+        assert!(said.contains(&format!("nullif(country, '{text}')")), "{said}");
+    }
+    let ended = lab.run(&ORDERS.replace("'fr'", "null"), &[]).await;
+    assert_eq!(outcome(&ended, "orders").rows_out, Some(3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rejected_rows_go_when_what_was_good_is_back() {
+    let mut lab = Lab::new();
+    let flow = "name = \"f\"\n[sources.s]\npath = \"s.csv\"\n[tasks.t]\nsql = \"select * from s\"\nchecks = [{ not_null = [\"k\"] }]";
+    let (good, bad) = ("k,v\na,1\n", "k,v\n,1\n");
+    for text in [good, bad] {
+        lab.write("s.csv", text);
+        lab.run(flow, &[]).await;
+    }
+    assert_eq!(lab.query("select count(*) as n from f.t__rejected").await, "n\n1\n");
+    lab.write("s.csv", good);
+    let ended = lab.run(flow, &[]).await;
+    assert!(outcome(&ended, "t").cached);
+    assert_eq!(lab.query("select count(*) as n from f.t__rejected").await, "n\n0\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merged_column_that_would_be_null_is_refused() {
+    let lab = Lab::new();
+    let tables =
+        "name = \"f\"\n[tasks.a]\nsql = \"select 1 as k, 2 as x\"\n[tasks.b]\nsql = \"select 3 as k, 4 as y\"\n";
+    let told = async |sql: &str| {
+        let compiled = lab.compile(&format!("{tables}[tasks.t]\nsql = \"{sql}\"\n"), &[]).await;
+        compiled.diagnostics.iter().map(|found| found.message.clone()).collect::<Vec<_>>()
+    };
+    for wrong in [
+        "select k, y from a full join b using (k)",
+        "select x from a right join b using (k) where K > 1",
+        "select * from a full join b using (k)",
+        "select y from (select * from a natural right join b) t",
+        "select 1 as k union all select k from a full outer join b using (k)",
+    ] {
+        let told = told(wrong).await;
+        assert!(told.len() == 1 && told[0].contains("would be NULL"), "{wrong}: {told:?}");
+    }
+    for right in [
+        "select coalesce(a.k, b.k) as k, x, y from a full join b using (k) order by k",
+        "select k from (select coalesce(a.k, b.k) as k from a full join b using (k)) t",
+        "select k, x, y from a left join b using (k)",
+        "select b.k from a right join b using (k)",
+    ] {
+        assert_eq!(told(right).await, Vec::<String>::new(), "{right}");
+    }
+    assert_eq!(told("from a").await, ["the query returns no columns"]);
+}
