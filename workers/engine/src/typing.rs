@@ -5,7 +5,8 @@ use std::ops::Range;
 use std::panic::AssertUnwindSafe;
 
 use datafusion::common::TableReference;
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::common::tree_node::TreeNode;
+use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{Select, SelectItem, SetExpr, Spanned, Statement as SqlStatement};
 use flow::codes;
@@ -17,6 +18,9 @@ use futures::FutureExt;
 use crate::session::Session;
 use crate::sql::{Query, bytes};
 use crate::{canonical, joins, spans, types};
+
+/// What is told of the planner's reasons at most.
+const WHY_CHARS_MAX: usize = 120;
 
 /// A mistake in a query, with its place in the query's text.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,6 +52,9 @@ impl Session {
     ) -> Result<Typed, Vec<Problem>> {
         let plan = self.analyse(query).await?;
         output_columns(&plan, query).map_err(|problem| vec![problem])?;
+        if has_subqueries(&plan) {
+            self.can_run(&plan, query).await.map_err(|problem| vec![problem])?;
+        }
         let name = |table: &TableReference| dataset(&crate::sql::table_name(table));
         let inputs = crate::lineage::columns(&plan, &name).map_err(|error| self.diagnose(&error, query))?;
         let columns = plan.schema().fields().iter().zip(inputs).map(|(field, inputs)| lineage::Column {
@@ -91,6 +98,19 @@ impl Session {
         }
     }
 
+    /// Not every subquery that makes sense can be run: that shows only when it is planned to the end.
+    async fn can_run(&self, plan: &LogicalPlan, query: &Query) -> Result<(), Problem> {
+        let Err(error) = self.state.create_physical_plan(plan).await else { return Ok(()) };
+        let text = crate::error::text(&error);
+        let why: String = text.lines().next().unwrap_or_default().chars().take(WHY_CHARS_MAX).collect();
+        Err(Problem {
+            code: codes::SQL_NOT_PLANNED,
+            message: format!("a subquery of this query cannot be run: {why}"),
+            hint: Some("write it as a join, or as a task of its own".to_string()),
+            span: spans::whole(&query.text),
+        })
+    }
+
     /// The plan of a query that was typed before. It still may not fit what is there now.
     pub(crate) async fn plan_to_run(&self, query: &Query) -> Result<LogicalPlan, Failure> {
         let planned = self.analyse(query).await;
@@ -101,6 +121,12 @@ impl Session {
     fn diagnose(&self, error: &datafusion::error::DataFusionError, query: &Query) -> Vec<Problem> {
         spans::diagnose_all(error, &query.text, &self.known())
     }
+}
+
+fn has_subqueries(plan: &LogicalPlan) -> bool {
+    let is = |expr: &Expr| Ok(matches!(expr, Expr::InSubquery(_) | Expr::Exists(_) | Expr::ScalarSubquery(_)));
+    let inside = |node: &LogicalPlan| Ok(node.expressions().iter().any(|expr| expr.exists(is).unwrap_or_default()));
+    plan.exists(inside).unwrap_or_default()
 }
 
 /// Whether every column can be published, under a name of its own.

@@ -82,15 +82,37 @@ async fn rejected_rows_go_when_what_was_good_is_back() {
     assert_eq!(lab.query("select count(*) as n from f.t__rejected").await, "n\n0\n");
 }
 
+const TWO: &str =
+    "name = \"f\"\n[tasks.a]\nsql = \"select 1 as k, 2 as x\"\n[tasks.b]\nsql = \"select 3 as k, 4 as y\"\n";
+
+/// What is said of a query that reads `a` and `b`.
+async fn told(lab: &Lab, sql: &str) -> Vec<String> {
+    let compiled = lab.compile(&format!("{TWO}[tasks.t]\nsql = \"{sql}\"\n"), &[]).await;
+    compiled.diagnostics.iter().map(|found| found.message.clone()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subquery_that_cannot_be_run_does_not_compile() {
+    let lab = Lab::new();
+    for wrong in [
+        "select k not in (select k from b where k > 1) as is_new from a",
+        "select k, (select max(b.y) from b where b.k = a.k and b.y < a.x) as m from a",
+    ] {
+        let told = told(&lab, wrong).await;
+        assert!(told.len() == 1 && told[0].starts_with("a subquery of this query cannot be run: "), "{told:?}");
+    }
+    for right in [
+        "select k from a where k not in (select k from b)",
+        "select k from a where exists (select 1 from b where b.k = a.k)",
+        "select k, (select max(y) from b) as m, (select sum(y) from b where b.k = a.k) as s from a",
+    ] {
+        assert_eq!(told(&lab, right).await, Vec::<String>::new(), "{right}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_merged_column_that_would_be_null_is_refused() {
     let lab = Lab::new();
-    let tables =
-        "name = \"f\"\n[tasks.a]\nsql = \"select 1 as k, 2 as x\"\n[tasks.b]\nsql = \"select 3 as k, 4 as y\"\n";
-    let told = async |sql: &str| {
-        let compiled = lab.compile(&format!("{tables}[tasks.t]\nsql = \"{sql}\"\n"), &[]).await;
-        compiled.diagnostics.iter().map(|found| found.message.clone()).collect::<Vec<_>>()
-    };
     for wrong in [
         "select k, y from a full join b using (k)",
         "select x from a right join b using (k) where K > 1",
@@ -98,7 +120,7 @@ async fn a_merged_column_that_would_be_null_is_refused() {
         "select y from (select * from a natural right join b) t",
         "select 1 as k union all select k from a full outer join b using (k)",
     ] {
-        let told = told(wrong).await;
+        let told = told(&lab, wrong).await;
         assert!(told.len() == 1 && told[0].contains("would be NULL"), "{wrong}: {told:?}");
     }
     for right in [
@@ -107,7 +129,7 @@ async fn a_merged_column_that_would_be_null_is_refused() {
         "select k, x, y from a left join b using (k)",
         "select b.k from a right join b using (k)",
     ] {
-        assert_eq!(told(right).await, Vec::<String>::new(), "{right}");
+        assert_eq!(told(&lab, right).await, Vec::<String>::new(), "{right}");
     }
-    assert_eq!(told("from a").await, ["the query returns no columns"]);
+    assert_eq!(told(&lab, "from a").await, ["the query returns no columns"]);
 }
