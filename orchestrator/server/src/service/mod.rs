@@ -11,6 +11,8 @@ mod parts;
 mod retention;
 mod runs;
 mod schedules;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
