@@ -87,6 +87,22 @@ pub fn a_backfill_that_waits_takes_over_from_one_that_dies(world: &World) {
     world.is_sound();
 }
 
+pub fn a_backfill_at_a_server_takes_over_from_a_process_that_dies(world: &World) {
+    world.flow("f", SLOW);
+    let server = world.serve(&[]);
+    let here = backfill(world, "flows/f.toml", 1, &[]);
+    until("its run", MINUTE, || begun(world).len() == 1);
+    let mut there = backfill(world, "f", 1, &["--server", &format!("http://{}", server.address)]);
+    assert!(tell(&mut there, 1).iter().all(|line| line.contains("waited for")));
+    drop(here);
+    until("the server's own run", MINUTE, || begun(world).len() == 2);
+    fs::write(world.path("go"), "").unwrap();
+    let (code, said) = ended(there);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(world.rows("select count(*), count(distinct at) from f.rows"), "1,1");
+    world.is_sound();
+}
+
 #[test]
 fn backfills_at_a_server_and_beside_it_share_the_work() {
     let world = World::sqlite();

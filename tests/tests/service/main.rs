@@ -61,6 +61,7 @@ on_both!(
     a_server_removes_what_is_old,
     two_backfills_of_a_range_share_the_work,
     a_backfill_that_waits_takes_over_from_one_that_dies,
+    a_backfill_at_a_server_takes_over_from_a_process_that_dies,
 );
 
 /// Says that it has begun, and goes on when it may.

@@ -8,12 +8,15 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use flow::plan::Plan;
+use flow::run::{Event, Record, Run, RunState};
 use flow::wire::Pins;
 use serde_json::{Map, Value};
-use store::Store;
+use store::{Origin, Store};
+use tokio::time::Instant;
 use tracing::span::{Attributes, Id, Record as Values};
 use tracing::{Event as Said, Level, Metadata, Subscriber};
 
+use super::abandoned::Suspects;
 use super::flows::FAULT_MS;
 use super::{Compile, Loaded, Order, Service, Trouble};
 use crate::{Clock, Hall};
@@ -174,4 +177,41 @@ async fn a_flow_whose_name_was_taken_comes_back_when_the_other_is_called_otherwi
     world.look().await;
     assert_eq!(world.look_later().await, ["other", "a"]);
     assert_eq!(warnings.0.load(Ordering::Relaxed), 1);
+}
+
+/// Records a run of a `flowctl run` that is gone.
+async fn leave_a_run(store: &Store, run_id: &str) {
+    let mut run = Run::new(Arc::new(Plan { flow: "f".to_owned(), ..Plan::default() }), run_id);
+    let record = |(seq, event)| Record { run_id: run_id.to_owned(), seq, at: 1_000, event };
+    let records: Vec<Record> = (1..).zip([Event::RunCreated, Event::RunStarted]).map(record).collect();
+    run.read(&records);
+    let new = store::NewRun {
+        pins: &Pins::default(),
+        created_at: 1_000,
+        origin: Origin::Run,
+        force: false,
+        retry_of: None,
+        lease: None,
+        key: None,
+        once: None,
+        turn: None,
+    };
+    store.create(&new, &run, records).await.expect("made");
+}
+
+#[tokio::test]
+async fn a_run_whose_process_died_is_closed_and_what_it_left_is_ended() {
+    let World { service, files, now: _, _folder } = World::new().await;
+    leave_a_run(&service.store, "dead").await;
+    leave_a_run(&service.store, "slow").await;
+    let suspects = service.close_abandoned(Suspects::new()).await;
+    assert_eq!(suspects.len(), 2);
+    let state = async |run_id| service.store.head(run_id).await.expect("there").state;
+    assert_eq!(state("dead").await, RunState::Running, "not at once: its process may be about to renew its lease");
+    assert!(service.store.acquire("slow", "its process", 60_000).await.expect("writable"));
+    let due: Suspects = suspects.into_keys().map(|run_id| (run_id, Instant::now())).collect();
+    service.close_abandoned(due).await;
+    assert_eq!((state("dead").await, state("slow").await), (RunState::Failed, RunState::Running));
+    assert_eq!(*files.ended.lock().unwrap(), ["dead"]);
+    assert!(service.close_abandoned(Suspects::new()).await.is_empty());
 }
