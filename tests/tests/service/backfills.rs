@@ -150,3 +150,21 @@ fn a_backfill_makes_each_time_once_and_goes_on_after_its_death() {
     let third = world.command(&range).output().unwrap();
     assert!(String::from_utf8_lossy(&third.stderr).contains("0 runs of flow `f`; 20 left out"), "{third:?}");
 }
+
+#[test]
+fn a_run_of_a_part_leaves_no_time_out() {
+    let world = World::sqlite();
+    world.flow(
+        "f",
+        "[schedule]\ncron = \"@daily\"\n[tasks.first]\nsql = \"select $logical_time as at\"\n\
+        [tasks.rows]\nsql = \"select at from first\"\noutput = { mode = \"append\" }\n",
+    );
+    let part = ["run", "flows/f.toml", "--at", "2024-01-01", "--select", "first"];
+    let ran = world.command(&part).output().unwrap();
+    assert!(ran.status.success(), "{ran:?}");
+    for told in ["2 runs of flow `f`", "0 runs of flow `f`; 2 left out"] {
+        let (code, said) = ended(backfill(&world, "flows/f.toml", 2, &[]));
+        assert!(code == Some(0) && said.contains(told), "{code:?} {said}");
+    }
+    assert_eq!(world.rows("select count(*), count(distinct at) from f.rows"), "2,2");
+}
