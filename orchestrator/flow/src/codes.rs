@@ -106,6 +106,7 @@ codes! {
     SOURCE_OPTION = "E706" "a source option that does not fit";
     SOURCE_TYPE = "E707" "a source's data contradicts its declared type";
 
+    UNFILLED_PARAM = "W301" "a parameter that a schedule cannot fill";
 }
 
 /// The entry of `code`, in any case.
@@ -124,7 +125,7 @@ mod tests {
         let by_engine = code.starts_with("E5") && code != UNKNOWN_TYPE;
         let by_columns = (CHECK_COLUMN..=CONTRACT_EXTRA).contains(&code) || code == OUTPUT_COLUMN;
         let by_files = (SOURCE_MISSING..=SOURCE_EXTRA).contains(&code) || code == SOURCE_TYPE;
-        !(elsewhere.contains(&code) || by_engine || by_columns || by_files || code.starts_with('W'))
+        !(elsewhere.contains(&code) || by_engine || by_columns || by_files)
     }
 
     fn told(text: &str) -> Vec<&'static str> {

@@ -32,7 +32,7 @@ fn why(run_id: &str) -> String {
 }
 
 /// `None` when somebody else was faster.
-async fn close_one(store: &Store, clock: &Clock, run_id: &str) -> Result<Option<Run>, Error> {
+pub(crate) async fn close_one(store: &Store, clock: &Clock, run_id: &str) -> Result<Option<Run>, Error> {
     let loaded = store.load(run_id).await?;
     let mut run = Run::replay(loaded.plan.into(), run_id, &loaded.records);
     let event = Event::RunClosed { state: RunState::Failed, error: Some(why(run_id)) };

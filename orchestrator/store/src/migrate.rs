@@ -48,6 +48,10 @@ const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../migrations/0007_shared_plans.sql"),
         postgres: include_str!("../migrations/0007_shared_plans.sql"),
     },
+    Migration {
+        sqlite: include_str!("../migrations/0008_selections.sqlite.sql"),
+        postgres: include_str!("../migrations/0008_selections.postgres.sql"),
+    },
 ];
 
 /// Checks the layout with one query and changes it only where it is behind. While another process gives a new SQLite

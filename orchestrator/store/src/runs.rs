@@ -38,7 +38,7 @@ pub struct NewRun<'a> {
     pub lease: Option<(&'a str, u64)>,
     /// What the client that asks for the run calls it: asking again makes no second one.
     pub key: Option<&'a str>,
-    /// When another run for the same flow, logical time and parameters stands for it. `None`: never.
+    /// When another run for the same flow, logical time, parameters and selection stands for it. `None`: never.
     pub once: Option<Once>,
     /// The move of the flow's schedule that makes the run, from the time decided last to its own.
     pub turn: Option<(Time, Time)>,
@@ -293,7 +293,8 @@ async fn stand_in(tx: &mut Tx<'_>, run: &Run, once: Once) -> Result<Option<Strin
     // No client can give a run this name: a header has no line breaks.
     let key = format!("time\n{}", blake3::hash(format!("{}\n{time}\n{params}", plan.flow).as_bytes()).to_hex());
     tx.execute(include_str!("../sql/key_take.sql"), &[key.into(), run.id().into()]).await?;
-    let args = [plan.flow.as_str().into(), time.into(), params.into(), (once == Once::Done).into()];
+    let part = plan.selection.as_deref().unwrap_or_default();
+    let args = [plan.flow.as_str().into(), time.into(), params.into(), (once == Once::Done).into(), part.into()];
     let rows = tx.fetch(include_str!("../sql/stand_in.sql"), &args).await?;
     rows.into_iter().next().map(|mut row| row.text()).transpose()
 }
@@ -324,6 +325,7 @@ async fn insert_run(
         run.finished_at().into(),
         run.error().into(),
         json(own)?.into(),
+        plan.selection.as_deref().into(),
     ];
     tx.execute(include_str!("../sql/create.sql"), &args).await
 }

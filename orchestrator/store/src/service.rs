@@ -67,7 +67,7 @@ impl Store {
         Ok(!self.db.read(include_str!("../sql/schedule_busy.sql"), &[flow.into()]).await?.is_empty())
     }
 
-    /// The logical times from `from` to `to` for which a run of the flow with these parameters has succeeded.
+    /// The logical times from `from` to `to` for which a whole run of the flow with these parameters has succeeded.
     pub async fn succeeded_at(
         &self,
         flow: &str,

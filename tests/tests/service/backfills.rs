@@ -87,6 +87,22 @@ pub fn a_backfill_that_waits_takes_over_from_one_that_dies(world: &World) {
     world.is_sound();
 }
 
+pub fn a_backfill_at_a_server_takes_over_from_a_process_that_dies(world: &World) {
+    world.flow("f", SLOW);
+    let server = world.serve(&[]);
+    let here = backfill(world, "flows/f.toml", 1, &[]);
+    until("its run", MINUTE, || begun(world).len() == 1);
+    let mut there = backfill(world, "f", 1, &["--server", &format!("http://{}", server.address)]);
+    assert!(tell(&mut there, 1).iter().all(|line| line.contains("waited for")));
+    drop(here);
+    until("the server's own run", MINUTE, || begun(world).len() == 2);
+    fs::write(world.path("go"), "").unwrap();
+    let (code, said) = ended(there);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(world.rows("select count(*), count(distinct at) from f.rows"), "1,1");
+    world.is_sound();
+}
+
 #[test]
 fn backfills_at_a_server_and_beside_it_share_the_work() {
     let world = World::sqlite();
@@ -133,4 +149,22 @@ fn a_backfill_makes_each_time_once_and_goes_on_after_its_death() {
     assert!((20..=23).contains(&begun()), "only what was under way is repeated: {}", begun());
     let third = world.command(&range).output().unwrap();
     assert!(String::from_utf8_lossy(&third.stderr).contains("0 runs of flow `f`; 20 left out"), "{third:?}");
+}
+
+#[test]
+fn a_run_of_a_part_leaves_no_time_out() {
+    let world = World::sqlite();
+    world.flow(
+        "f",
+        "[schedule]\ncron = \"@daily\"\n[tasks.first]\nsql = \"select $logical_time as at\"\n\
+        [tasks.rows]\nsql = \"select at from first\"\noutput = { mode = \"append\" }\n",
+    );
+    let part = ["run", "flows/f.toml", "--at", "2024-01-01", "--select", "first"];
+    let ran = world.command(&part).output().unwrap();
+    assert!(ran.status.success(), "{ran:?}");
+    for told in ["2 runs of flow `f`", "0 runs of flow `f`; 2 left out"] {
+        let (code, said) = ended(backfill(&world, "flows/f.toml", 2, &[]));
+        assert!(code == Some(0) && said.contains(told), "{code:?} {said}");
+    }
+    assert_eq!(world.rows("select count(*), count(distinct at) from f.rows"), "2,2");
 }

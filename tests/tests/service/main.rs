@@ -61,6 +61,7 @@ on_both!(
     a_server_removes_what_is_old,
     two_backfills_of_a_range_share_the_work,
     a_backfill_that_waits_takes_over_from_one_that_dies,
+    a_backfill_at_a_server_takes_over_from_a_process_that_dies,
 );
 
 /// Says that it has begun, and goes on when it may.
@@ -250,10 +251,13 @@ fn the_api_tells_what_is_wrong_with_a_request() {
     let server = world.serve(&[]);
     let worker = |wire: u32| format!(r#"{{"wire": {wire}, "worker": "w", "slots": 1, "labels": {{}}}}"#);
     let huge = format!(r#"{{"flow": "{}"}}"#, "x".repeat(9 << 20));
-    let wrong: [(&str, &str, &str, u16, &str); 14] = [
+    let wrong: [(&str, &str, &str, u16, &str); 17] = [
         ("GET", "/nowhere", "", 404, "nothing at this address"),
         ("DELETE", "/v1/runs", "", 405, "does not take this method"),
         ("POST", "/v1/runs", "{", 400, "EOF"),
+        ("POST", "/v1/runs", r#" ["f", {"n": 1}]"#, 400, "no JSON object"),
+        ("POST", "/v1/workers/ghost/claim", "[1]", 400, "no JSON object"),
+        ("POST", "/v1/workers/ghost/log", "{}", 400, "no JSON array"),
         ("POST", "/v1/runs", r#"{"flow": "f", "speed": 2}"#, 422, "unknown field `speed`"),
         ("POST", "/v1/runs", r#"{"flow": "g"}"#, 404, "there is no flow `g`"),
         ("POST", "/v1/runs", r#"{"flow": "f"}"#, 400, "parameter `n`"),

@@ -1,6 +1,7 @@
 //! Runs and their events.
 
 use flow::api::Once;
+use flow::plan::Plan;
 use flow::run::{Event, RunState};
 use flow::wire::{Failure, Outcome, Pins};
 use store::{Created, Kind, NewRun, Origin, Store};
@@ -17,6 +18,7 @@ crate::on_both!(
     of_two_servers_one_makes_the_run_of_a_time,
     runs_of_other_times_share_a_plan,
     of_two_who_ask_for_a_time_one_makes_the_run,
+    a_run_of_a_part_stands_for_no_whole_one,
     a_run_is_found_by_the_beginning_of_its_id,
     runs_are_listed_newest_first,
     a_cancel_lands_in_the_tail,
@@ -191,14 +193,36 @@ async fn of_two_who_ask_for_a_time_one_makes_the_run(world: World) {
     };
     assert_eq!(existing, Created::Existing { run_id: id.into() });
     assert_eq!(store.runs(None, None, 10).await.unwrap().len(), 1);
-    first.fact(Event::RunStarted);
-    for task in ["a", "b", "c"] {
-        first.fact(started(task, 1)).fact(succeeded(task, 1, Outcome::default()));
-    }
-    first.fact(Event::RunClosed { state: RunState::Succeeded, error: None }).append(&store).await.unwrap();
+    first.succeed(&store).await;
     assert_eq!(ask(&store, "r3", Once::Done).await.0, Created::Existing { run_id: id.into() });
     assert!(matches!(ask(&store, "r4", Once::UnderWay).await.0, Created::New(_)), "it is over");
     assert_eq!(store.runs(None, None, 10).await.unwrap().len(), 2);
+}
+
+async fn a_run_of_a_part_stands_for_no_whole_one(world: World) {
+    let (store, pins) = (world.open().await, Pins::default());
+    let time = 86_400_000;
+    let whole = Plan { logical_time: Some(time), ..plan() };
+    let part = |of: &str| Plan { selection: Some(of.to_owned()), ..whole.clone() };
+    let ask = async |plan: &Plan, id: &str| {
+        let mut driver = Driver::new(plan, id);
+        let batch = driver.fact(Event::RunCreated).batch();
+        let new = NewRun { once: Some(Once::Done), lease: Some(("me", 60_000)), ..new_run(&pins) };
+        match store.create(&new, &driver.run, batch).await.unwrap() {
+            Created::New(_) => driver.succeed(&store).await,
+            Created::Existing { run_id } => return Some(run_id),
+        }
+        None
+    };
+    let done = async || store.succeeded_at("f", &serde_json::Map::new(), 0, time).await.unwrap();
+    assert_eq!(ask(&part("+a"), "r1").await, None);
+    assert!(done().await.is_empty(), "only a part is done");
+    assert_eq!(ask(&part("+a"), "r2").await, Some("r1".to_owned()));
+    assert_eq!(ask(&part("+b"), "r3").await, None);
+    assert_eq!(ask(&whole, "r4").await, None);
+    assert_eq!(done().await, [time]);
+    assert_eq!(ask(&whole, "r5").await, Some("r4".to_owned()));
+    assert_eq!(ask(&part("+a"), "r6").await, Some("r1".to_owned()));
 }
 
 async fn a_run_is_found_by_the_beginning_of_its_id(world: World) {

@@ -1,10 +1,17 @@
 //! Opening a store: the layout, and everything that can be wrong with a place.
 
+use flow::plan::Plan;
+use flow::run::Event;
+use flow::wire::Pins;
 use store::{Kind, Store};
 
-use crate::world::World;
+use crate::world::{Driver, World, new_run, plan};
 
-crate::on_both!(many_processes_migrate_at_once, a_newer_layout_is_refused);
+crate::on_both!(
+    many_processes_migrate_at_once,
+    a_newer_layout_is_refused,
+    what_older_runs_are_a_part_by_is_read_from_their_plans,
+);
 
 async fn many_processes_migrate_at_once(world: World) {
     let mut openers = tokio::task::JoinSet::new();
@@ -23,6 +30,22 @@ async fn a_newer_layout_is_refused(world: World) {
     let error = Store::open(&world.setting).await.unwrap_err();
     assert_eq!(error.kind, Kind::Newer, "{error}");
     assert!(error.hint.unwrap().contains("a newer flowctl"));
+}
+
+async fn what_older_runs_are_a_part_by_is_read_from_their_plans(world: World) {
+    let store = world.open().await;
+    let part = Plan { selection: Some("+a".to_owned()), ..plan() };
+    // PostgreSQL reads no JSON with a NUL in it.
+    let odd = Plan { file: "\0".into(), ..part.clone() };
+    for (time, plan) in [(1, plan()), (2, part), (3, odd)] {
+        let mut driver = Driver::new(&Plan { logical_time: Some(time), ..plan }, &format!("r{time}"));
+        driver.fact(Event::RunCreated).create_as(&store, &new_run(&Pins::default())).await;
+        driver.succeed(&store).await;
+    }
+    store.close().await;
+    world.meddle("alter table runs drop column selection; delete from migrations where number >= 8");
+    let done = world.open().await.succeeded_at("f", &serde_json::Map::new(), 0, 2).await.unwrap();
+    assert_eq!(done, [1]);
 }
 
 /// Opens what cannot be opened, and checks that nothing of the password shows.

@@ -13,10 +13,19 @@ pub(super) fn check(flow: &Flow, found: &mut Vec<Diagnostic>) {
     for (name, param) in &flow.params {
         let complete = !flow.lost.touches(&["params", name.get_ref()]);
         let Some(kind) = kind(name, param, complete, found) else { continue };
+        if flow.schedule.is_some() && param.get_ref().default.is_none() && complete {
+            found.push(unfilled(name));
+        }
         if pattern(param.get_ref(), &kind, found) {
             default(param.get_ref(), &kind, found);
         }
     }
+}
+
+fn unfilled(name: &Spanned<String>) -> Diagnostic {
+    let message =
+        format!("parameter `{}` has no default, and runs by the schedule are given no values", name.get_ref());
+    Diagnostic::warning(codes::UNFILLED_PARAM, name.span(), message).hint("add `default = …` to it")
 }
 
 fn kind(

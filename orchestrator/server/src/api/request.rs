@@ -13,6 +13,7 @@ use flow::trace;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde_json::json;
+use serde_json::value::RawValue;
 use tokio::time::timeout;
 
 use super::describe::{Operation, Takes};
@@ -28,8 +29,11 @@ const KEY_MAX: usize = 256;
 /// How long a body may take to come.
 const BODY_PATIENCE: Duration = Duration::from_secs(30);
 
-/// A JSON body.
+/// A body that is a JSON object.
 pub(super) struct Body<T>(pub T);
+
+/// A body that is a JSON array.
+pub(super) struct List<T>(pub Vec<T>);
 
 /// The parameters behind the `?`.
 pub(super) struct Params<T>(pub T);
@@ -50,11 +54,34 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let read: Result<Json<T>, JsonRejection> = timeout(BODY_PATIENCE, Json::from_request(request, state))
-            .await
-            .map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, "the body of the request did not come"))?;
-        read.map(|Json(value)| Body(value)).map_err(|error| Problem::new(error.status(), error.body_text()))
+        // An array would else be taken for an object, field by field in the order of their declaration.
+        read(request, state, '{', "object").await.map(Body)
     }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for List<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        read(request, state, '[', "array").await.map(List)
+    }
+}
+
+/// Reads a body that begins with `first`, as every `kind` does.
+async fn read<S: Send + Sync, T: DeserializeOwned>(
+    request: Request,
+    state: &S,
+    first: char,
+    kind: &str,
+) -> Result<T, Problem> {
+    let rejected = |error: JsonRejection| Problem::new(error.status(), error.body_text());
+    let late = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "the body of the request did not come");
+    let body = timeout(BODY_PATIENCE, Json::<Box<RawValue>>::from_request(request, state)).await;
+    let Json(body) = body.map_err(late)?.map_err(rejected)?;
+    if !body.get().starts_with(first) {
+        return Err(Problem::bad(format!("the body is no JSON {kind}")));
+    }
+    Json::from_bytes(body.get().as_bytes()).map(|Json(value)| value).map_err(rejected)
 }
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
@@ -117,10 +144,20 @@ fn text(parts: &Parts, header: &str) -> Option<String> {
 
 impl<T: JsonSchema> Takes for Body<T> {
     fn describe(operation: &mut Operation, schemas: &mut SchemaGenerator) {
-        let content = json!({ "application/json": { "schema": schemas.subschema_for::<T>() } });
-        operation.body = Some(json!({ "required": true, "content": content }));
-        operation.problems.extend([400, 408, 413, 415, 422]);
+        takes_json::<T>(operation, schemas);
     }
+}
+
+impl<T: JsonSchema> Takes for List<T> {
+    fn describe(operation: &mut Operation, schemas: &mut SchemaGenerator) {
+        takes_json::<Vec<T>>(operation, schemas);
+    }
+}
+
+fn takes_json<T: JsonSchema>(operation: &mut Operation, schemas: &mut SchemaGenerator) {
+    let content = json!({ "application/json": { "schema": schemas.subschema_for::<T>() } });
+    operation.body = Some(json!({ "required": true, "content": content }));
+    operation.problems.extend([400, 408, 413, 415, 422]);
 }
 
 impl<T: JsonSchema> Takes for Params<T> {

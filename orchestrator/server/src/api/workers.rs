@@ -10,7 +10,7 @@ use flow::wire::{Beat, Handout, Line, Orders, Received, Registration, Report, WI
 use super::Shared;
 use super::answer::{Done, Maybe};
 use super::problem::Problem;
-use super::request::{Body, Name};
+use super::request::{Body, List, Name};
 use crate::hall::Receipt;
 use crate::remotes::{LEASE, Namesake};
 
@@ -81,11 +81,7 @@ pub(super) async fn report(
     }))
 }
 
-pub(super) async fn log(
-    State(service): Shared,
-    Name(_worker): Name,
-    Body(lines): Body<Vec<Line>>,
-) -> Result<Done, Problem> {
+pub(super) async fn log(State(service): Shared, Name(_worker): Name, List(lines): List<Line>) -> Result<Done, Problem> {
     let mut by_run: BTreeMap<String, Vec<store::Line>> = BTreeMap::new();
     for line in lines {
         let Line { run_id, task, attempt, at, stream, text } = line;

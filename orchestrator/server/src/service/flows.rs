@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use flow::Time;
 use flow::schedule::Schedule;
 
 use super::Service;
@@ -12,6 +13,9 @@ use crate::journal::Ledger;
 
 /// How often files are looked at.
 const LOOK: Duration = Duration::from_secs(2);
+
+/// How soon a file is read again with which something was wrong: the cause may lie elsewhere, as a source that is missing.
+pub(super) const FAULT_MS: Time = 30_000;
 
 /// Flows by their files.
 #[derive(Default)]
@@ -22,6 +26,14 @@ pub(super) struct Flows(Mutex<BTreeMap<PathBuf, Seen>>);
 struct Seen {
     stamp: Option<(SystemTime, u64)>,
     good: Option<Arc<Flow>>,
+    fault: Option<Fault>,
+}
+
+/// What was wrong with a file, and when it is read again although nobody touches it.
+#[derive(Clone)]
+struct Fault {
+    message: String,
+    again_at: Time,
 }
 
 /// A flow that compiled.
@@ -72,45 +84,48 @@ impl<S: Ledger> Service<S> {
         }
         if !gone.is_empty() {
             // A name may be free now that a flow was left out for.
-            self.flows.seen().values_mut().filter(|seen| seen.good.is_none()).for_each(|seen| seen.stamp = None);
+            self.flows.seen().values_mut().filter_map(|seen| seen.fault.as_mut()).for_each(|fault| fault.again_at = 0);
         }
         for file in files {
             let stamp = self.compile.stamp(&file);
             let before = self.flows.seen().get(&file).cloned().unwrap_or_default();
-            if stamp.is_some() && stamp == before.stamp {
+            let is_due = before.fault.as_ref().is_some_and(|fault| fault.again_at <= self.clock.now());
+            if stamp.is_some() && stamp == before.stamp && !is_due {
                 continue;
             }
-            let good = self.read(&file, before.good).await;
-            self.flows.seen().insert(file, Seen { stamp, good });
+            let seen = match self.read(&file, before.good.as_ref()).await {
+                Ok(good) => Seen { stamp, good: Some(good), fault: None },
+                Err(message) => self.faulty(before, stamp, message),
+            };
+            self.flows.seen().insert(file, seen);
         }
     }
 
-    async fn read(&self, file: &Path, before: Option<Arc<Flow>>) -> Option<Arc<Flow>> {
-        let loaded = match self.compile.text(file) {
-            Ok(text) if before.as_ref().is_some_and(|flow| flow.text == text) => return before,
-            Ok(text) => self.compile.load(file, &text).await.map(|loaded| (text, loaded)),
-            Err(error) => Err(format!("failed to read {}: {error}", file.display())),
-        };
-        match loaded {
-            Ok((_, loaded)) if self.flows.is_taken(file, &loaded.name) => {
-                tracing::warn!("{}: another file has a flow `{}`, which stays in force", file.display(), loaded.name);
-                before
-            }
-            Ok((text, loaded)) => {
-                let file = file.to_path_buf();
-                let schedule = loaded.schedule.as_ref().map(Schedule::describe).unwrap_or("no schedule".into());
-                tracing::info!("{}: flow `{}`, {schedule}", file.display(), loaded.name);
-                Some(Arc::new(Flow { file, text, name: loaded.name, schedule: loaded.schedule }))
-            }
-            Err(_) if planted!(BrokenEditDropsFlow) => None,
-            Err(error) if before.is_some() => {
-                tracing::warn!("{error}; the last good version of the flow stays in force");
-                before
-            }
-            Err(error) => {
-                tracing::warn!("{error}; the flow is left out until that is mended");
-                None
+    /// The file's flow as it is now, or what is wrong with it.
+    async fn read(&self, file: &Path, before: Option<&Arc<Flow>>) -> Result<Arc<Flow>, String> {
+        let text = self.compile.text(file).map_err(|error| format!("failed to read {}: {error}", file.display()))?;
+        if let Some(before) = before.filter(|flow| flow.text == text) {
+            return Ok(before.clone());
+        }
+        let loaded = self.compile.load(file, &text).await?;
+        if self.flows.is_taken(file, &loaded.name) {
+            return Err(format!("{}: another file has a flow `{}`, which stays in force", file.display(), loaded.name));
+        }
+        let file = file.to_path_buf();
+        let schedule = loaded.schedule.as_ref().map(Schedule::describe).unwrap_or("no schedule".into());
+        tracing::info!("{}: flow `{}`, {schedule}", file.display(), loaded.name);
+        Ok(Arc::new(Flow { file, text, name: loaded.name, schedule: loaded.schedule }))
+    }
+
+    /// The file with which something is wrong, which is said once.
+    fn faulty(&self, before: Seen, stamp: Option<(SystemTime, u64)>, message: String) -> Seen {
+        let good = before.good.filter(|_| !planted!(BrokenEditDropsFlow));
+        if before.fault.is_none_or(|fault| fault.message != message) {
+            match good {
+                Some(_) => tracing::warn!("{message}; the last good version of the flow stays in force"),
+                None => tracing::warn!("{message}; the flow is left out until that is mended"),
             }
         }
+        Seen { stamp, good, fault: Some(Fault { message, again_at: self.clock.now() + FAULT_MS }) }
     }
 }

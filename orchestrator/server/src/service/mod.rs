@@ -4,6 +4,7 @@
 //! Everything that matters is in the store. A service takes the lease of a run that nobody drives, drives it, and
 //! gives the lease back when it goes; one that goes without a word loses its leases, and its runs are taken over.
 
+mod abandoned;
 mod again;
 mod flows;
 mod followers;
@@ -11,6 +12,8 @@ mod parts;
 mod retention;
 mod runs;
 mod schedules;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -183,7 +186,8 @@ pub async fn serve(setup: Setup, stop: watch::Receiver<bool>, drained: impl Futu
     tracing::info!("{} serves {}", service.name, service.store.place());
     let listening = service.clone().listen(listener, tls, connections_max);
     let tidying = service.clone().keep_retention(retention);
-    let beside = async { _ = tokio::join!(listening, tidying) };
+    let closing = service.clone().keep_closing_abandoned();
+    let beside = async { _ = tokio::join!(listening, tidying, closing) };
     service.live(beside, stop, drained).await
 }
 

@@ -7,6 +7,7 @@ use flow::api::{Meant, NewRun, Range, Times};
 use flow::plan::Plan;
 use flow::run::Run;
 use flow::view::rfc3339;
+use server::abandoned;
 use tokio::sync::watch;
 
 use super::{Args, Done, Maker, dry, go, told};
@@ -44,19 +45,25 @@ impl Asked {
     /// Has the run made, unless there is one, and waits for its end.
     pub async fn make(&self, time: Time) -> Result<Done, Error> {
         let new = NewRun { logical_time: Some(rfc3339(time)), ..self.new.clone() };
-        let key = uuid::Uuid::now_v7().to_string();
-        let (Meant { run_id }, is_new) = self.client.post_once(&["v1", "runs"], &key, &new).await?;
-        let plan: Plan = self.client.get(&["v1", "runs", &run_id, "plan"], &[]).await?;
-        let run = Run::new(Arc::new(plan), &run_id);
-        let mut stop = self.stop.clone();
-        if is_new {
-            return Ok(Done::Ended(Box::new(following::watched(&self.client, run, stop, |_, _| {}).await?)));
-        }
-        print::note(&format!("{}: run {run_id} is there already, and waited for", rfc3339(time)));
-        tokio::select! {
-            // Somebody else's run is not ours to cancel.
-            Ok(_) = stop.wait_for(|stop| *stop) => Ok(Done::Left),
-            run = following::follow(&self.client, run, |_, _| {}) => Ok(Done::Ended(Box::new(run?))),
+        loop {
+            let key = uuid::Uuid::now_v7().to_string();
+            let (Meant { run_id }, is_new) = self.client.post_once(&["v1", "runs"], &key, &new).await?;
+            let plan: Plan = self.client.get(&["v1", "runs", &run_id, "plan"], &[]).await?;
+            let run = Run::new(Arc::new(plan), &run_id);
+            let mut stop = self.stop.clone();
+            if is_new {
+                return Ok(Done::Ended(Box::new(following::watched(&self.client, run, stop, |_, _| {}).await?)));
+            }
+            print::note(&format!("{}: run {run_id} is there already, and waited for", rfc3339(time)));
+            let run = tokio::select! {
+                // Somebody else's run is not ours to cancel.
+                Ok(_) = stop.wait_for(|stop| *stop) => return Ok(Done::Left),
+                run = following::follow(&self.client, run, |_, _| {}) => run?,
+            };
+            // When its process died, the time is free again.
+            if !abandoned::was(&run) {
+                return Ok(Done::Ended(Box::new(run)));
+            }
         }
     }
 }
