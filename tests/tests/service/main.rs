@@ -286,10 +286,11 @@ fn the_api_tells_what_is_wrong_with_a_request() {
     assert_eq!(server.post("/v1/workers", &worker(flow::wire::WIRE)).0, 200);
     let stale = r#"{"run_id": "r", "task": "t", "attempt": 7, "ending": {"skipped": "no"}}"#;
     assert_eq!(server.post("/v1/workers/w/report", stale).1["receipt"], "unheard");
-    let again = || {
-        server.request_with("Idempotency-Key: monday\r\n", "POST", "/v1/runs", r#"{"flow": "f", "params": {"n": 1}}"#)
-    };
+    let keyed = |body: &str| server.request_with("Idempotency-Key: monday\r\n", "POST", "/v1/runs", body);
+    let again = || keyed(r#"{"flow": "f", "params": {"n": 1}}"#);
     let (first, second) = (again(), again());
+    let (status, other) = keyed(r#"{"flow": "f", "params": {"n": 2}}"#);
+    assert_eq!((status, other["detail"].as_str().unwrap().contains("of another request")), (422, true), "{other}");
     assert_eq!((first.0, second.0, &first.1), (201, 200, &second.1), "a request that is repeated makes no second run");
     let run = world.submit(&server, r#"{"flow": "f", "params": {"n": 1}}"#);
     assert_ne!(first.1["run_id"], *run);

@@ -80,6 +80,7 @@ impl From<Trouble> for Problem {
         match trouble {
             Trouble::Store(error) => error.into(),
             Trouble::Flow(why) => Problem::bad(why),
+            Trouble::Key(why) => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, why),
         }
     }
 }

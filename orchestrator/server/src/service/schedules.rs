@@ -25,6 +25,8 @@ pub enum Trouble {
     Store(store::Error),
     /// The flow does not compile or cannot read its sources: somebody has to mend that.
     Flow(String),
+    /// The key of the request was used for a request that meant something else.
+    Key(String),
 }
 
 impl From<store::Error> for Trouble {
@@ -101,7 +103,7 @@ impl<S: Ledger> Service<S> {
                 match self.look_at(&flow, schedule, &mut standings).await {
                     Ok(due) => next = next.min(due.unwrap_or(Time::MAX)),
                     Err(Trouble::Store(error)) => tracing::warn!("failed to {error}"),
-                    Err(Trouble::Flow(error)) => {
+                    Err(Trouble::Flow(error) | Trouble::Key(error)) => {
                         tracing::warn!("flow `{}`: {error}; trying again in {} s", flow.name, TROUBLE_MS / 1_000);
                         troubled.insert(flow.name.clone(), now + TROUBLE_MS);
                     }

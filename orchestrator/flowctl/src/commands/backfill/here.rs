@@ -65,7 +65,7 @@ impl Shared {
         let compiled = (began, SystemTime::now());
         let pins = self.compiler.pin(&plan).await.map_err(|trouble| match trouble {
             Trouble::Store(error) => Refusal::Other(error.into()),
-            Trouble::Flow(message) => refused(message),
+            Trouble::Flow(message) | Trouble::Key(message) => refused(message),
         })?;
         let new = NewRun {
             run_id: uuid::Uuid::now_v7().to_string(),
