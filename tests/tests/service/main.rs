@@ -350,7 +350,9 @@ fn a_flow_keeps_its_name_and_goes_with_its_file() {
     until("the flow", MINUTE, || flows()[0]["flow"] == "f");
     file("a.toml", 2);
     let log = world.path(&format!("serve-{}.log", server.id()));
-    until("a warning", MINUTE, || fs::read_to_string(&log).unwrap().contains("a.toml: another file has a flow `f`"));
+    until("a warning", MINUTE, || {
+        fs::read_to_string(&log).unwrap_or_default().contains("a.toml: another file has a flow `f`")
+    });
     assert!(flows()[0]["file"].as_str().unwrap().ends_with("m.toml") && flows().as_array().unwrap().len() == 1);
     fs::remove_file(world.path("flows/m.toml")).unwrap();
     until("its turn", MINUTE, || flows()[0]["file"].as_str().is_some_and(|file| file.ends_with("a.toml")));
@@ -369,14 +371,14 @@ fn servers_and_workers_that_end_wait_for_what_runs_elsewhere() {
     // The worker goes home when its task is done, and meanwhile gets nothing new although it has free slots.
     worker.signal(Signal::TERM);
     let log = world.path("worker---labels_zone=a_--slots_4_--name_one.log");
-    until("the drain", MINUTE, || fs::read_to_string(&log).unwrap().contains("no more work is taken"));
+    until("the drain", MINUTE, || fs::read_to_string(&log).unwrap_or_default().contains("no more work is taken"));
     fs::remove_file(world.path("begun")).unwrap();
     let other = world.submit(&server, r#"{"flow": "f"}"#);
     until("the second run", MINUTE, || world.task(&other, "first")["state"] == "succeeded");
     assert_eq!(world.task(&other, "gated")["state"], "ready", "no worker with the label takes work");
     let log = world.path(&format!("serve-{}.log", server.id()));
     server.signal(Signal::TERM);
-    until("its drain", MINUTE, || fs::read_to_string(&log).unwrap().contains("waiting for what is running"));
+    until("its drain", MINUTE, || fs::read_to_string(&log).unwrap_or_default().contains("waiting for what is running"));
     fs::write(world.path("go"), "").unwrap();
     assert_eq!(server.wait(), Some(0));
     assert_eq!(worker.wait(), Some(0));
