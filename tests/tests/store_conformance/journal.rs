@@ -3,6 +3,7 @@
 use flow::api::Once;
 use flow::plan::Plan;
 use flow::run::{Event, RunState};
+use flow::value::{Params, Value};
 use flow::wire::{Failure, Outcome, Pins};
 use store::{Created, Kind, NewRun, Origin, Store};
 
@@ -19,6 +20,7 @@ crate::on_both!(
     runs_of_other_times_share_a_plan,
     of_two_who_ask_for_a_time_one_makes_the_run,
     a_run_of_a_part_stands_for_no_whole_one,
+    a_failure_is_cured_by_a_success_of_the_same,
     a_run_is_found_by_the_beginning_of_its_id,
     runs_are_listed_newest_first,
     a_cancel_lands_in_the_tail,
@@ -32,7 +34,7 @@ crate::on_both!(
 async fn what_is_appended_is_loaded(world: World) {
     let store = world.open().await;
     let mut plan = plan();
-    plan.params.insert("month".into(), flow::value::Value::String("2013-01 \u{1F680} \\ \" \0".into()));
+    plan.params.insert("month".into(), Value::String("2013-01 \u{1F680} \\ \" \0".into()));
     let mut driver = Driver::new(&plan, "r1");
     let mut recorded = driver.create(&store).await;
     driver.fact(started("a", 1));
@@ -160,7 +162,7 @@ async fn runs_of_other_times_share_a_plan(world: World) {
     let mut made = vec![];
     for (id, day) in [("r1", 1_u64), ("r2", 2)] {
         let mut plan = plan();
-        plan.params.insert("day".into(), flow::value::Value::Int(day as i64));
+        plan.params.insert("day".into(), Value::Int(day as i64));
         (plan.logical_time, plan.interval_start) = (Some(day * 86_400_000), Some((day - 1) * 86_400_000));
         plan.tasks[0].fingerprint = Some(format!("of day {day}"));
         let mut driver = Driver::new(&plan, id);
@@ -223,6 +225,35 @@ async fn a_run_of_a_part_stands_for_no_whole_one(world: World) {
     assert_eq!(done().await, [time]);
     assert_eq!(ask(&whole, "r5").await, Some("r4".to_owned()));
     assert_eq!(ask(&part("+a"), "r6").await, Some("r1".to_owned()));
+}
+
+async fn a_failure_is_cured_by_a_success_of_the_same(world: World) {
+    let (store, pins) = (world.open().await, Pins::default());
+    let of = |n: i64, part: Option<&str>| Plan {
+        params: Params::from([("n".to_owned(), Value::Int(n))]),
+        selection: part.map(str::to_owned),
+        ..plan()
+    };
+    let make = async |at: u64, plan: &Plan, fails: bool| {
+        let mut driver = Driver::new(plan, &format!("r{at}"));
+        let batch = driver.fact(Event::RunCreated).batch();
+        let new = NewRun { created_at: at, lease: Some(("me", 60_000)), ..new_run(&pins) };
+        store.create(&new, &driver.run, batch).await.unwrap();
+        match fails {
+            true => {
+                let closed = Event::RunClosed { state: RunState::Failed, error: Some("no".to_owned()) };
+                driver.fact(Event::RunStarted).fact(closed).append(&store).await.unwrap();
+            }
+            false => driver.succeed(&store).await,
+        }
+        let troubled = store.troubled_runs(0, 10).await.unwrap();
+        troubled.into_iter().map(|head| head.run_id).collect::<Vec<_>>()
+    };
+    assert_eq!(make(1, &of(1, None), true).await, ["r1"]);
+    assert_eq!(make(2, &of(1, Some("a")), true).await, ["r2", "r1"]);
+    assert_eq!(make(3, &of(2, None), false).await, ["r2", "r1"], "other parameters");
+    assert_eq!(make(4, &of(1, Some("a")), false).await, ["r1"], "a part stands for no whole");
+    assert_eq!(make(5, &of(1, None), false).await, Vec::<String>::new());
 }
 
 async fn a_run_is_found_by_the_beginning_of_its_id(world: World) {
