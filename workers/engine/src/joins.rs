@@ -62,10 +62,9 @@ fn in_set(body: &SetExpr) -> ControlFlow<Found> {
 }
 
 fn in_tables(tables: &TableWithJoins, select: &Select) -> ControlFlow<Found> {
-    if let TableFactor::NestedJoin { table_with_joins, .. } = &tables.relation {
-        in_tables(table_with_joins, select)?;
-    }
+    in_factor(&tables.relation, select)?;
     for join in &tables.joins {
+        in_factor(&join.relation, select)?;
         let (JoinOperator::FullOuter(constraint)
         | JoinOperator::Right(constraint)
         | JoinOperator::RightOuter(constraint)) = &join.join_operator
@@ -82,6 +81,14 @@ fn in_tables(tables: &TableWithJoins, select: &Select) -> ControlFlow<Found> {
         }
     }
     ControlFlow::Continue(())
+}
+
+/// Joins in parentheses belong to the same select.
+fn in_factor(factor: &TableFactor, select: &Select) -> ControlFlow<Found> {
+    match factor {
+        TableFactor::NestedJoin { table_with_joins, .. } => in_tables(table_with_joins, select),
+        _ => ControlFlow::Continue(()),
+    }
 }
 
 /// Whether the select means this column, bare or by a `*`.

@@ -118,6 +118,7 @@ async fn a_merged_column_that_would_be_null_is_refused() {
         "select x from a right join b using (k) where K > 1",
         "select * from a full join b using (k)",
         "select y from (select * from a natural right join b) t",
+        "select k from a c cross join (a full join b using (k))",
         "select 1 as k union all select k from a full outer join b using (k)",
     ] {
         let told = told(&lab, wrong).await;
