@@ -148,7 +148,7 @@ pub struct Range {
 }
 
 /// The times of a range: the JSON of `flowctl backfill --dry-run`.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Times {
     /// Those that have no run that succeeded, oldest first: RFC 3339 in UTC.
     pub logical_times: Vec<String>,
@@ -174,7 +174,8 @@ pub struct Meant {
 /// Why a request has no other answer, as RFC 9457 tells it: `application/problem+json`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
-    /// `about:blank`: the status says what kind of problem it is.
+    /// `about:blank`: the status says what kind of problem it is. `urn:flowctl:not-compiled`: the flow has a mistake.
+    /// `urn:flowctl:unreadable`: a source of the flow is there and makes no sense.
     #[serde(rename = "type")]
     pub kind: String,
     pub title: String,
@@ -185,6 +186,12 @@ pub struct Problem {
     pub detail: String,
     /// What to do about it.
     pub hint: Option<String>,
+}
+
+impl Problem {
+    pub const BLANK: &str = "about:blank";
+    pub const NOT_COMPILED: &str = "urn:flowctl:not-compiled";
+    pub const UNREADABLE: &str = "urn:flowctl:unreadable";
 }
 
 /// An object whose keys do not repeat.

@@ -174,6 +174,8 @@ impl Client {
             return Error::new(Exit::Unreachable, format!("the server {} says {status}", self.place()));
         };
         let exit = match status {
+            _ if problem.kind == Problem::NOT_COMPILED => Exit::NotCompiled,
+            _ if problem.kind == Problem::UNREADABLE => Exit::Failed,
             StatusCode::NOT_FOUND => Exit::NotFound,
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::METHOD_NOT_ALLOWED => Exit::Unreachable,
             status if status.is_client_error() => Exit::Usage,

@@ -11,12 +11,13 @@ use flow::schedule::Schedule;
 use flow::spec;
 use flow::wire::{Memory, Pins};
 use serde_json::{Map, Value};
-use server::service::{Compile, Loaded, Order, Trouble};
+use server::service::{Cause, Compile, Loaded, Order, Told, Trouble, Written};
 use store::{Sizes, Store};
 use tasks::{Compiled, Options};
 use tokio::runtime::Handle;
 
 use crate::error::Error;
+use crate::exit::Exit;
 use crate::{cores, flow_file, local};
 
 /// Compiles flow files, on `cores`.
@@ -32,24 +33,20 @@ pub struct Compiler {
     pub pools: Sizes,
 }
 
-/// What is asked of the compiler, owned, so that it can go to another thread.
-struct Request {
-    file: PathBuf,
-    text: String,
-    order: Option<Order>,
-}
-
 impl Compiler {
-    async fn compile(&self, request: Request) -> Result<Compiled, String> {
+    /// What is wrong with a flow may be told; with a request for a run, what is wrong with that, too.
+    async fn compile(&self, written: &Written, order: Option<&Order>) -> Result<Compiled, Told> {
         let (engine, pools) = (self.engine.clone(), self.pools.clone());
+        let (written, order) = (written.clone(), order.cloned());
         let compiled = cores::on(&self.cores, async move {
-            let Request { file, text, order } = &request;
+            let Written { file, text, sql_files } = &written;
             let order = order.as_ref();
             let options = Options {
                 given: order.map(|order| &order.params),
                 select: order.and_then(|order| order.select.as_deref()),
                 logical_time: order.and_then(|order| order.logical_time),
                 pools: Some(&pools),
+                sql_files: Some(sql_files),
             };
             let compiled = tasks::compile(&engine, file, text, options).await;
             match first_mistake(&compiled, file, text) {
@@ -57,13 +54,22 @@ impl Compiler {
                 None => Ok(compiled),
             }
         });
-        compiled.await.map_err(|error| format!("the compiler failed: {error}"))?
+        compiled.await.map_err(|error| Told::from(format!("the compiler failed: {error}")))?
     }
 
-    async fn pinned(&self, plan: Plan, known: Pins) -> Result<Pins, String> {
+    async fn pinned(&self, plan: Plan, known: Pins) -> Result<Pins, Trouble> {
         let engine = self.engine.clone();
         let pinned = cores::on(&self.cores, async move { local::pin_knowing(&engine, &plan, &known).await });
-        pinned.await?.map_err(|error| error.message())
+        pinned.await.map_err(|error| Trouble::Flow(Cause::Away, error.into()))?.map_err(|error| {
+            let (exit, told) = error.told();
+            let cause = match exit {
+                Exit::NotCompiled => Cause::Mistake,
+                Exit::NotFound => Cause::Missing,
+                Exit::Unreachable => Cause::Away,
+                _ => Cause::Unreadable,
+            };
+            Trouble::Flow(cause, told)
+        })
     }
 
     async fn sized(&self, dataset: String) -> Option<(u64, u64)> {
@@ -87,24 +93,26 @@ impl Compile for Compiler {
         files.map(|files| files.concat()).map_err(Error::message)
     }
 
-    async fn load(&self, file: &Path, text: &str) -> Result<Loaded, String> {
-        let request = Request { file: file.to_path_buf(), text: text.to_owned(), order: None };
-        let compiled = self.compile(request).await?;
-        let name = compiled.name.ok_or_else(|| format!("{}: the flow has no name", file.display()))?;
-        let schedule = spec::parse(text).0.and_then(|flow| Schedule::of(flow.schedule?.get_ref()));
+    fn sql_files(&self, file: &Path, text: &str) -> Vec<PathBuf> {
+        tasks::sql_files(file, text)
+    }
+
+    async fn load(&self, written: &Written) -> Result<Loaded, Told> {
+        let compiled = self.compile(written, None).await?;
+        let nameless = || Told::from(format!("{}: the flow has no name", written.file.display()));
+        let name = compiled.name.ok_or_else(nameless)?;
+        let schedule = spec::parse(&written.text).0.and_then(|flow| Schedule::of(flow.schedule?.get_ref()));
         Ok(Loaded { name, schedule })
     }
 
-    async fn plan(&self, file: &Path, text: &str, order: &Order) -> Result<Plan, String> {
-        let request = Request { file: file.to_path_buf(), text: text.to_owned(), order: Some(order.clone()) };
-        let compiled = self.compile(request).await?;
-        let usage: Vec<String> = compiled.usage.into_iter().map(|problem| problem.message).collect();
-        compiled.plan.ok_or_else(|| usage.join("; "))
+    async fn plan(&self, written: &Written, order: &Order) -> Result<Plan, Trouble> {
+        let compiled = self.compile(written, Some(order)).await.map_err(|told| Trouble::Flow(Cause::Mistake, told))?;
+        compiled.plan.ok_or_else(|| Trouble::Flow(Cause::Request, flow_file::misfit(&compiled.usage).told().1))
     }
 
     async fn pin(&self, plan: &Plan) -> Result<Pins, Trouble> {
         let known = local::pinned_before(&self.store, plan).await?;
-        self.pinned(plan.clone(), known).await.map_err(Trouble::Flow)
+        self.pinned(plan.clone(), known).await
     }
 
     async fn size(&self, dataset: &str) -> Option<(u64, u64)> {
@@ -131,8 +139,11 @@ impl Compile for Compiler {
 }
 
 /// The first error, as one line with its place.
-fn first_mistake(compiled: &Compiled, file: &Path, text: &str) -> Option<String> {
+fn first_mistake(compiled: &Compiled, file: &Path, text: &str) -> Option<Told> {
     let found = compiled.diagnostics.iter().find(|found| found.is_error())?;
     let place = found.json(&file.display().to_string(), &Lines::new(text));
-    Some(format!("{}:{}: {} {}", file.display(), place["line"], found.code, found.message))
+    let file = place["file"].as_str().unwrap_or_default();
+    let message = format!("{file}:{}: {} {}", place["line"], found.code, found.message);
+    let hint = found.hint.clone().unwrap_or_else(|| format!("flowctl explain {}", found.code));
+    Some(Told { message, hint: Some(hint) })
 }

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::io::{self, Write};
 
 use anstream::stderr;
+use server::service::{Cause, Told, Trouble};
 
 use crate::exit::Exit;
 use crate::print::style;
@@ -57,9 +58,15 @@ impl Error {
 
     /// What failed, in one text.
     pub fn message(self) -> String {
+        self.told().1.message
+    }
+
+    /// How to exit, and what somebody else is told who is to know why.
+    pub fn told(self) -> (Exit, Told) {
         match self {
-            Error::Told { message, .. } => message,
-            Error::Pipe | Error::Said(_) => "it ended early".to_owned(),
+            Error::Told { exit, message, hint } => (exit, Told { message, hint }),
+            Error::Said(exit) => (exit, Told::from("it ended early".to_owned())),
+            Error::Pipe => (Exit::Done, Told::from("it ended early".to_owned())),
         }
     }
 
@@ -95,7 +102,7 @@ impl From<io::Error> for Error {
 impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
         let exit = match error.kind {
-            store::Kind::Setting | store::Kind::Refused => Exit::Usage,
+            store::Kind::Setting | store::Kind::Refused | store::Kind::KeyTaken => Exit::Usage,
             store::Kind::NotFound => Exit::NotFound,
             _ => Exit::Unreachable,
         };
@@ -126,6 +133,20 @@ impl From<server::Error> for Error {
             server::Error::Store(error) => error.into(),
             error => Error::Told { exit: Exit::Unreachable, message: format!("failed to {error}"), hint: error.hint() },
         }
+    }
+}
+
+impl From<Trouble> for Error {
+    fn from(trouble: Trouble) -> Self {
+        let (exit, Told { message, hint }) = match trouble {
+            Trouble::Store(error) => return error.into(),
+            Trouble::Flow(Cause::Mistake, told) => (Exit::NotCompiled, told),
+            Trouble::Flow(Cause::Request, told) => (Exit::Usage, told),
+            Trouble::Flow(Cause::Missing, told) => (Exit::NotFound, told),
+            Trouble::Flow(Cause::Unreadable, told) => (Exit::Failed, told),
+            Trouble::Flow(Cause::Away, told) => (Exit::Unreachable, told),
+        };
+        Error::new(exit, message).maybe_hint(hint)
     }
 }
 

@@ -88,7 +88,8 @@ impl Flow {
     pub async fn plan(engine: &Engine, file: &Path, wanted: &Wanted, pools: &Sizes) -> Result<Plan, Error> {
         let given = once_each(&wanted.params)?;
         let select = wanted.select.as_deref();
-        let options = Options { given: Some(&given), select, logical_time: wanted.at, pools: Some(pools) };
+        let (logical_time, pools) = (wanted.at, Some(pools));
+        let options = Options { given: Some(&given), select, logical_time, pools, sql_files: None };
         let flow = compile(engine, file, options).await?;
         // When standard error is gone there is nobody left to tell.
         let _ = flow.write(&mut anstream::stderr().lock());
@@ -243,7 +244,7 @@ fn once_each(pairs: &[(String, String)]) -> Result<BTreeMap<String, String>, Err
 }
 
 /// All problems with the parameters, in one error.
-fn misfit(problems: &[Problem]) -> Error {
+pub fn misfit(problems: &[Problem]) -> Error {
     if problems.is_empty() {
         return Error::internal(&"the flow has no mistake that could be told, and no plan either");
     }

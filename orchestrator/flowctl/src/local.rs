@@ -43,8 +43,15 @@ pub struct Order {
     pub adopted: Vec<(String, Outcome)>,
 }
 
-/// Opens the store for a command that writes. Runs whose process died are closed first.
+/// Opens the store for a command that changes the lake, too, which is to be that of the servers.
 pub async fn open_to_write(cx: &Context) -> Result<Store, Error> {
+    let store = open(cx).await?;
+    store.share_lake(|| cx.engine().ok()?.lake_id()).await?;
+    Ok(store)
+}
+
+/// Opens the store to write. Runs whose process died are closed first.
+pub async fn open(cx: &Context) -> Result<Store, Error> {
     let store = cx.store().await?;
     close_abandoned(cx, &store).await?;
     Ok(store)

@@ -108,7 +108,7 @@ pub(crate) trait Ledger: Journal + 'static {
     async fn schedule_is_busy(&self, flow: &str) -> Result<bool, store::Error>;
 
     /// See [`Store::serve`].
-    async fn serve(&self, server: &str, lease_ms: u64) -> Result<(), store::Error>;
+    async fn serve(&self, server: &str, lake: Option<&str>, lease_ms: u64) -> Result<(), store::Error>;
 
     /// See [`Store::leave`].
     async fn leave(&self, server: &str) -> Result<(), store::Error>;
@@ -156,8 +156,8 @@ impl Ledger for Store {
         timed("schedule", Store::schedule_is_busy(self, flow)).await
     }
 
-    async fn serve(&self, server: &str, lease_ms: u64) -> Result<(), store::Error> {
-        timed("lease", Store::serve(self, server, lease_ms)).await
+    async fn serve(&self, server: &str, lake: Option<&str>, lease_ms: u64) -> Result<(), store::Error> {
+        timed("lease", Store::serve(self, server, lake, lease_ms)).await
     }
 
     async fn leave(&self, server: &str) -> Result<(), store::Error> {
@@ -173,7 +173,7 @@ async fn timed<T>(
     let began = Instant::now();
     let done = doing.await;
     // That somebody else was faster is an answer, not a failure.
-    let answers = [Kind::Conflict, Kind::NoRoom, Kind::NotFound, Kind::Refused];
+    let answers = [Kind::Conflict, Kind::KeyTaken, Kind::NoRoom, Kind::NotFound, Kind::Refused];
     let failed = done.as_ref().is_err_and(|error| !answers.contains(&error.kind));
     telemetry::stored(operation, began.elapsed(), failed);
     done

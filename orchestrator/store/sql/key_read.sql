@@ -1,1 +1,1 @@
-select run_id from run_keys where client_key = $1
+select run_id, request from run_keys where client_key = $1

@@ -1,1 +1,1 @@
-select name from servers where name <> $1 and expires_at > (select now_ms from clock)
+select name, lake from servers where name <> $1 and expires_at > (select now_ms from clock)

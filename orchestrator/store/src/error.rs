@@ -31,6 +31,8 @@ pub enum Kind {
     Corrupt,
     /// Somebody else has decided first: read the tail and go on from there. Nothing was written.
     Conflict,
+    /// A client's key was used for another request. Nothing was written.
+    KeyTaken,
     /// A pool has no slot for what would start: put it off. Nothing was written.
     NoRoom,
     /// The connection broke during the commit: it may or may not have happened. Ask [`crate::Store::settle`].

@@ -52,6 +52,14 @@ const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../migrations/0008_selections.sqlite.sql"),
         postgres: include_str!("../migrations/0008_selections.postgres.sql"),
     },
+    Migration {
+        sqlite: include_str!("../migrations/0009_lakes.sql"),
+        postgres: include_str!("../migrations/0009_lakes.sql"),
+    },
+    Migration {
+        sqlite: include_str!("../migrations/0010_requests.sql"),
+        postgres: include_str!("../migrations/0010_requests.sql"),
+    },
 ];
 
 /// Checks the layout with one query and changes it only where it is behind. While another process gives a new SQLite

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use crate::db::{Db, Tx};
 use crate::error::{Error, Kind};
 use crate::row::{Arg, Row, word};
-use crate::{Store, append, leases};
+use crate::{Key, Store, append, keys, leases};
 
 /// Who drives a run, and so who may take it over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,7 +37,7 @@ pub struct NewRun<'a> {
     /// Who drives the run from the start, and for how long without a word. `None`: whoever takes it.
     pub lease: Option<(&'a str, u64)>,
     /// What the client that asks for the run calls it: asking again makes no second one.
-    pub key: Option<&'a str>,
+    pub key: Option<&'a Key>,
     /// When another run for the same flow, logical time, parameters and selection stands for it. `None`: never.
     pub once: Option<Once>,
     /// The move of the flow's schedule that makes the run, from the time decided last to its own.
@@ -49,8 +49,8 @@ pub struct NewRun<'a> {
 pub enum Created {
     /// It was; here are its first events as recorded, with their publish tokens.
     New(Vec<Record>),
-    /// A scheduled run of this flow and logical time existed, one of this key, or one that stands for it; nothing was
-    /// written.
+    /// A scheduled run of this flow and logical time existed, one of this key, or one that stands for it, which the key
+    /// names from now on.
     Existing { run_id: String },
 }
 
@@ -90,19 +90,20 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`Kind::Conflict`] if somebody else has moved the schedule meanwhile; nothing was written.
+    /// [`Kind::Conflict`] if somebody else has moved the schedule meanwhile, [`Kind::KeyTaken`] if the key was used for
+    /// another request; nothing was written.
     pub async fn create(&self, new: &NewRun<'_>, run: &Run, records: Vec<Record>) -> Result<Created, Error> {
         let mut tx = self.db.begin().await?;
         if let Some(key) = new.key
-            && tx.execute(include_str!("../sql/key_insert.sql"), &[key.into(), run.id().into()]).await? == 0
+            && let Some(run_id) = keys::take(&mut tx, key, run.id()).await?
         {
-            let rows = tx.fetch(include_str!("../sql/key_read.sql"), &[key.into()]).await?;
-            let run_id = rows.into_iter().next().map(|mut row| row.text()).transpose()?;
-            return Ok(Created::Existing { run_id: run_id.unwrap_or_default() });
+            return Ok(Created::Existing { run_id });
         }
         if let Some(once) = new.once
-            && let Some(run_id) = stand_in(&mut tx, run, once).await?
+            && let Some(run_id) = keys::stand_in(&mut tx, run, once).await?
         {
+            keys::hand_over(&mut tx, run.id(), &run_id).await?;
+            tx.commit().await?;
             return Ok(Created::Existing { run_id });
         }
         let (hash, own) = insert_plan(&mut tx, run.plan(), self.plan_exists()).await?;
@@ -283,20 +284,6 @@ async fn insert_plan(tx: &mut Tx<'_>, plan: &Plan, exists: &'static str) -> Resu
     let rows: Vec<[Arg<'_>; 3]> = outputs.map(row).collect::<Result<_, Error>>()?;
     tx.bulk(include_str!("../sql/lineage_insert.sql"), &rows).await?;
     Ok((hash, own))
-}
-
-/// The run that stands for one that is to be made. Of several who ask for the same time, each waits for the last.
-async fn stand_in(tx: &mut Tx<'_>, run: &Run, once: Once) -> Result<Option<String>, Error> {
-    let plan = run.plan();
-    let Some(time) = plan.logical_time else { return Ok(None) };
-    let params = json(&flow::view::params(&plan.params))?;
-    // No client can give a run this name: a header has no line breaks.
-    let key = format!("time\n{}", blake3::hash(format!("{}\n{time}\n{params}", plan.flow).as_bytes()).to_hex());
-    tx.execute(include_str!("../sql/key_take.sql"), &[key.into(), run.id().into()]).await?;
-    let part = plan.selection.as_deref().unwrap_or_default();
-    let args = [plan.flow.as_str().into(), time.into(), params.into(), (once == Once::Done).into(), part.into()];
-    let rows = tx.fetch(include_str!("../sql/stand_in.sql"), &args).await?;
-    rows.into_iter().next().map(|mut row| row.text()).transpose()
 }
 
 async fn insert_run(

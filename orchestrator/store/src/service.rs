@@ -80,23 +80,56 @@ impl Store {
         rows.into_iter().map(|mut row| row.number()).collect()
     }
 
-    /// Says that `server` serves this store, for `lease_ms` from now.
+    /// Says that `server` serves this store with a lake, for `lease_ms` from now.
     ///
     /// # Errors
     ///
-    /// [`Kind::Refused`] if another one does and this is an SQLite file: only PostgreSQL is shared.
-    pub async fn serve(&self, server: &str, lease_ms: u64) -> Result<(), Error> {
+    /// [`Kind::Refused`] if another one does and this is an SQLite file, for only PostgreSQL is shared, or if another
+    /// one does with another lake: what one publishes the other would never find.
+    pub async fn serve(&self, server: &str, lake: Option<&str>, lease_ms: u64) -> Result<(), Error> {
         let mut tx = self.db.begin().await?;
-        if matches!(self.db, Db::Sqlite { .. })
-            && let Some(mut other) =
-                tx.fetch(include_str!("../sql/servers_others.sql"), &[server.into()]).await?.into_iter().next()
-        {
-            let message = format!("serve the store at {}: {} does already", self.place(), other.text()?);
-            return Err(Error::new(Kind::Refused, message)
-                .hint("stop that server, or set FLOWCTL_STORE to a PostgreSQL, which several can share"));
+        for mut row in tx.fetch(include_str!("../sql/servers_others.sql"), &[server.into()]).await? {
+            let (other, theirs) = (row.text()?, row.text_or_null()?);
+            if matches!(self.db, Db::Sqlite { .. }) {
+                let message = format!("serve the store at {}: {other} does already", self.place());
+                return Err(Error::new(Kind::Refused, message)
+                    .hint("stop that server, or set FLOWCTL_STORE to a PostgreSQL, which several can share"));
+            }
+            if is_another(lake, theirs.as_deref()) {
+                return Err(self.apart(&other));
+            }
         }
-        tx.execute(include_str!("../sql/server_stay.sql"), &[server.into(), lease_ms.into()]).await?;
+        tx.execute(include_str!("../sql/server_stay.sql"), &[server.into(), lease_ms.into(), lake.into()]).await?;
         tx.commit().await
+    }
+
+    /// Refuses who would publish into another lake than a server that works now. `lake` is asked only if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Refused`] if it is another.
+    pub async fn share_lake(&self, lake: impl FnOnce() -> Option<String>) -> Result<(), Error> {
+        let rows = self.db.read(include_str!("../sql/servers_others.sql"), &["".into()]).await?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        // One that has no id yet is none that a server works on.
+        let ours = lake().unwrap_or_default();
+        for mut row in rows {
+            let (server, theirs) = (row.text()?, row.text_or_null()?);
+            if is_another(Some(&ours), theirs.as_deref()) {
+                return Err(self.apart(&server));
+            }
+        }
+        Ok(())
+    }
+
+    fn apart(&self, server: &str) -> Error {
+        let message = format!("use the store at {}: {server} works on another lake", self.place());
+        Error::new(Kind::Refused, message).hint(
+            "--lake, FLOWCTL_LAKE or `lake` in flowctl.toml name the lake, for all who share a store the same; to \
+             change to another, stop the servers first",
+        )
     }
 
     /// Says that `server` serves no more: others may take its runs over at once.
@@ -106,4 +139,8 @@ impl Store {
         tx.execute(include_str!("../sql/server_leave.sql"), &[server.into()]).await?;
         tx.commit().await
     }
+}
+
+fn is_another(ours: Option<&str>, theirs: Option<&str>) -> bool {
+    ours.zip(theirs).is_some_and(|(ours, theirs)| ours != theirs)
 }

@@ -294,6 +294,10 @@ fn the_api_tells_what_is_wrong_with_a_request() {
     assert_eq!((first.0, second.0, &first.1), (201, 200, &second.1), "a request that is repeated makes no second run");
     let run = world.submit(&server, r#"{"flow": "f", "params": {"n": 1}}"#);
     assert_ne!(first.1["run_id"], *run);
+    fs::rename(world.path("flows/f.toml"), world.path("away")).unwrap();
+    until("the flow being gone", MINUTE, || server.get("/v1/flows").1["flows"].as_array().unwrap().is_empty());
+    assert_eq!((again().0, again().1), (200, first.1), "what was made stays what it is");
+    fs::rename(world.path("away"), world.path("flows/f.toml")).unwrap();
     assert_eq!(world.ended(&run, MINUTE)["state"], "succeeded");
     let (status, said) = server.post(&format!("/v1/runs/{run}/cancel"), "");
     assert_eq!((status, said["detail"].as_str().unwrap().contains("succeeded")), (409, true));

@@ -112,6 +112,91 @@ fn a_schedule_is_held_and_let_go_at_a_server() {
     assert_eq!(is_paused(), false);
 }
 
+/// What was good when the server read it need not be so when it runs.
+#[test]
+fn what_is_wrong_with_a_flow_ends_a_command_at_a_server_as_it_does_here() {
+    let world = World::sqlite();
+    let write = |name: &str, text: &str| fs::write(world.path(name), text).unwrap();
+    write("flows/in.csv", "n\n1\n");
+    world.flow("moved", "[sources.s]\npath = 'in.csv'\n[tasks.t]\nsql = 'select n from s'\n");
+    world.flow("gone", "[sources.s]\npath = 'late.csv'\n[tasks.t]\nsql = 'select n from s'\n");
+    world.flow("plain", "[tasks.t]\nsql = 'select 1 as n'\n");
+    write("flows/late.csv", "n\n1\n");
+    let server = world.serve(&[]);
+    until("its flows", MINUTE, || ["moved", "gone", "plain"].iter().all(|name| server.says(&format!("flow `{name}`"))));
+    write("flows/in.csv", "m\n1\n");
+    fs::remove_file(world.path("flows/late.csv")).unwrap();
+    let cases: [(&[&str], i32); 4] = [
+        (&["run", "moved"], 3),
+        (&["run", "gone"], 3),
+        (&["run", "plain", "--select", "+nope"], 2),
+        (&["run", "plain", "-p", "nope=1"], 2),
+    ];
+    for (args, code) in cases {
+        let (there, said) = ends(&at(&world, &server, args));
+        let file = format!("flows/{}.toml", args[1]);
+        let mut local = args.to_vec();
+        local[1] = &file;
+        let here = ends(&world.command(&local).output().unwrap());
+        assert_eq!((there, here.0), (Some(code), Some(code)), "{args:?}: {said} {}", here.1);
+        let hint = |said: &str| said.lines().find(|line| line.contains("hint: ")).map(str::to_owned);
+        assert!(hint(&said).is_some(), "{said}");
+    }
+}
+
+#[test]
+fn an_sql_file_is_read_again_and_the_last_good_version_stays() {
+    let world = World::sqlite();
+    let write = |text: &str| fs::write(world.path("flows/q.sql"), text).unwrap();
+    write("select 1 as n");
+    world.flow("f", "[tasks.t]\nsql_file = 'q.sql'\n");
+    let server = world.serve(&[]);
+    let run = || assert!(at(&world, &server, &["run", "f"]).status.success());
+    let loaded = || fs::read_to_string(&server.log).unwrap().matches("flow `f`, no schedule").count();
+    run();
+    write("select 2 as n, 0 as o");
+    until("the edit being seen", MINUTE, || loaded() == 2);
+    run();
+    assert_eq!(world.rows("select n from f.t"), "2");
+    write("select wrong");
+    until("the mistake being told", MINUTE, || server.says("q.sql:1: "));
+    assert!(server.says("the last good version of the flow stays in force"));
+    run();
+    assert_eq!(world.rows("select n from f.t"), "2");
+    write("select 3 as n");
+    until("the repair being seen", MINUTE, || loaded() == 3);
+    run();
+    assert_eq!(world.rows("select n from f.t"), "3");
+}
+
+#[test]
+fn who_shares_a_store_with_a_server_shares_its_lake() {
+    let both = [Some(World::sqlite()), World::postgres()];
+    for world in both.into_iter().flatten() {
+        world.flow("f", "[tasks.t]\nsql = 'select 1 as x'\n");
+        let mut server = world.serve(&[]);
+        let elsewhere = |args: &[&str]| {
+            let output = world.command(args).args(["--lake", "elsewhere"]).output().unwrap();
+            let said = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+            (output.status.code(), said)
+        };
+        let serve = ["serve", "flows", "--listen", "127.0.0.1:0"];
+        let run = ["run", "flows/f.toml"];
+        let cases: [(&[&str], i32); 5] =
+            [(&run, 2), (&["fsck", "--repair"], 2), (&["prune", "--keep=1d"], 2), (&["doctor"], 4), (&serve, 2)];
+        for (verb, exit) in cases {
+            let (code, said) = elsewhere(verb);
+            // A second server of an SQLite store is refused whatever its lake is.
+            let why = if verb == serve && world.is_sqlite() { "does already" } else { "works on another lake" };
+            assert!(code == Some(exit) && said.contains(why), "{verb:?}: {code:?} {said}");
+        }
+        assert!(world.command(&run).status().unwrap().success(), "the lake of the server");
+        server.signal(Signal::TERM);
+        until("its end", MINUTE, || server.ended().is_some());
+        assert_eq!(elsewhere(&run).0, Some(0), "nobody is there who would miss anything");
+    }
+}
+
 #[test]
 fn a_worker_with_another_lake_or_a_name_that_is_taken_is_not_let_in() {
     let world = World::sqlite();

@@ -58,6 +58,10 @@ impl World {
         self
     }
 
+    pub fn is_sqlite(&self) -> bool {
+        self.postgres.is_none()
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }

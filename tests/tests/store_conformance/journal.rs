@@ -1,6 +1,5 @@
 //! Runs and their events.
 
-use flow::api::Once;
 use flow::plan::Plan;
 use flow::run::{Event, RunState};
 use flow::value::{Params, Value};
@@ -18,8 +17,6 @@ crate::on_both!(
     a_scheduled_run_is_made_once,
     of_two_servers_one_makes_the_run_of_a_time,
     runs_of_other_times_share_a_plan,
-    of_two_who_ask_for_a_time_one_makes_the_run,
-    a_run_of_a_part_stands_for_no_whole_one,
     a_failure_is_cured_by_a_success_of_the_same,
     a_run_is_found_by_the_beginning_of_its_id,
     runs_are_listed_newest_first,
@@ -176,55 +173,6 @@ async fn runs_of_other_times_share_a_plan(world: World) {
     assert_eq!(serde_json::to_value(&loaded.plan).unwrap(), serde_json::to_value(&made[1]).unwrap());
     assert!(store.remove_run("r2").await.unwrap());
     assert_eq!(store.remove_plans().await.unwrap(), 1);
-}
-
-async fn of_two_who_ask_for_a_time_one_makes_the_run(world: World) {
-    let (store, other) = (world.open().await, world.open().await);
-    let (pins, mut plan) = (Pins::default(), plan());
-    plan.logical_time = Some(86_400_000);
-    let ask = async |store: &Store, id: &str, once| {
-        let mut driver = Driver::new(&plan, id);
-        let batch = driver.fact(Event::RunCreated).batch();
-        let lease = Some(("me", 60_000));
-        (store.create(&NewRun { once: Some(once), lease, ..new_run(&pins) }, &driver.run, batch).await.unwrap(), driver)
-    };
-    let (one, two) = tokio::join!(ask(&store, "r1", Once::UnderWay), ask(&other, "r2", Once::Done));
-    let (mut first, existing, id) = match (one, two) {
-        ((Created::New(_), driver), (existing, _)) => (driver, existing, "r1"),
-        ((existing, _), (_, driver)) => (driver, existing, "r2"),
-    };
-    assert_eq!(existing, Created::Existing { run_id: id.into() });
-    assert_eq!(store.runs(None, None, 10).await.unwrap().len(), 1);
-    first.succeed(&store).await;
-    assert_eq!(ask(&store, "r3", Once::Done).await.0, Created::Existing { run_id: id.into() });
-    assert!(matches!(ask(&store, "r4", Once::UnderWay).await.0, Created::New(_)), "it is over");
-    assert_eq!(store.runs(None, None, 10).await.unwrap().len(), 2);
-}
-
-async fn a_run_of_a_part_stands_for_no_whole_one(world: World) {
-    let (store, pins) = (world.open().await, Pins::default());
-    let time = 86_400_000;
-    let whole = Plan { logical_time: Some(time), ..plan() };
-    let part = |of: &str| Plan { selection: Some(of.to_owned()), ..whole.clone() };
-    let ask = async |plan: &Plan, id: &str| {
-        let mut driver = Driver::new(plan, id);
-        let batch = driver.fact(Event::RunCreated).batch();
-        let new = NewRun { once: Some(Once::Done), lease: Some(("me", 60_000)), ..new_run(&pins) };
-        match store.create(&new, &driver.run, batch).await.unwrap() {
-            Created::New(_) => driver.succeed(&store).await,
-            Created::Existing { run_id } => return Some(run_id),
-        }
-        None
-    };
-    let done = async || store.succeeded_at("f", &serde_json::Map::new(), 0, time).await.unwrap();
-    assert_eq!(ask(&part("+a"), "r1").await, None);
-    assert!(done().await.is_empty(), "only a part is done");
-    assert_eq!(ask(&part("+a"), "r2").await, Some("r1".to_owned()));
-    assert_eq!(ask(&part("+b"), "r3").await, None);
-    assert_eq!(ask(&whole, "r4").await, None);
-    assert_eq!(done().await, [time]);
-    assert_eq!(ask(&whole, "r5").await, Some("r4".to_owned()));
-    assert_eq!(ask(&part("+a"), "r6").await, Some("r1".to_owned()));
 }
 
 async fn a_failure_is_cured_by_a_success_of_the_same(world: World) {

@@ -172,7 +172,7 @@ async fn who_is_gone_holds_and_waits_for_nothing(world: World) {
     // A run that a service drives is taken over, and holds what it holds until then, if there is a service.
     world.meddle("update runs set origin = 'service' where run_id = 'dead'");
     assert_eq!(room(&store, &alive).await, 2);
-    store.serve("serve/1", 60_000).await.unwrap();
+    store.serve("serve/1", None, 60_000).await.unwrap();
     assert_eq!(room(&store, &alive).await, 0);
     store.leave("serve/1").await.unwrap();
     start(&store, &mut alive, "t0").await.unwrap();

@@ -3,6 +3,7 @@
 mod datasets;
 mod fsck;
 mod journal;
+mod keys;
 mod killed;
 mod late;
 mod limits;

@@ -10,7 +10,7 @@ mod preview;
 mod select;
 mod sql;
 
-pub use compile::{Compiled, Options, compile};
+pub use compile::{Compiled, Options, compile, sql_files};
 pub use executor::Executor;
 pub use inputs::add_view;
 pub use lanes::Lanes;

@@ -11,6 +11,7 @@ use flow::api::{Once, Times};
 use flow::run::{Run, RunState};
 use flow::view::{self, rfc3339};
 use server::look;
+use server::service::Written;
 use server::{Clock, Hall};
 use tokio::task::JoinSet;
 
@@ -155,9 +156,10 @@ pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
         let pools = settings.pools.clone();
         let compiler = Compiler { engine, store: store.clone(), cores, paths: vec![], scratch, pools };
         let text = std::fs::read_to_string(&args.flow).map_err(|error| Error::not_found(error.to_string()))?;
-        let (file, params, clock) = (args.flow.clone(), args.params.iter().cloned().collect(), Clock::system());
+        let written = Written::read(&compiler, &args.flow, text);
+        let (params, clock) = (args.params.iter().cloned().collect(), Clock::system());
         let once = args.once();
-        let shared = here::Shared { store, compiler, hall, clock, file, text, params, once, cancel };
+        let shared = here::Shared { store, compiler, hall, clock, written, params, once, cancel };
         let maker = Maker::Here(Box::new(shared));
         let exit = go(Arc::new(maker), &undone, usize::from(args.parallel), cx.json()).await;
         workshop.close(Duration::ZERO).await;

@@ -39,7 +39,8 @@ const FREE_BYTES_MIN: u64 = 1 << 30;
 
 pub fn run(_args: &Args, cx: &Context) -> Result<Exit, Error> {
     let settings = cx.settings()?;
-    let found = [project(settings), store(cx, settings), lake(settings), disk(settings), machine(settings), terminal()];
+    let found =
+        [project(settings), store(cx, settings), lake(cx, settings), disk(settings), machine(settings), terminal()];
     if cx.json() {
         print::json(&json!({ "version": env!("CARGO_PKG_VERSION"), "findings": found }))?;
     } else {
@@ -75,10 +76,16 @@ fn store(cx: &Context, settings: &Settings) -> Finding {
     }
 }
 
-fn lake(settings: &Settings) -> Finding {
-    match settings.lake.contains("://") {
-        true => ok("lake", format!("{} (asked when it is used)", settings.lake)),
-        false => to_be_made("lake", Path::new(&settings.lake)),
+fn lake(cx: &Context, settings: &Settings) -> Finding {
+    let shared = cx.block_on(async {
+        // What is wrong with the store itself is told there.
+        let Ok(Some(store)) = cx.store_if_any().await else { return Ok(()) };
+        store.share_lake(|| cx.engine().ok()?.lake_id()).await.map_err(Error::from)
+    });
+    match shared {
+        Err(Error::Told { message, hint, .. }) => Finding { what: "lake", status: Status::Error, message, hint },
+        _ if settings.lake.contains("://") => ok("lake", format!("{} (asked when it is used)", settings.lake)),
+        _ => to_be_made("lake", Path::new(&settings.lake)),
     }
 }
 

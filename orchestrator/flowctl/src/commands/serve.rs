@@ -110,7 +110,7 @@ async fn serve(args: &Args, cx: &Context, cores: Handle) -> Result<(), Error> {
 async fn open(cx: &Context) -> Result<Store, Error> {
     let patience = Instant::now() + STORE_PATIENCE;
     loop {
-        match local::open_to_write(cx).await {
+        match local::open(cx).await {
             Err(Error::Told { exit: Exit::Unreachable, message, .. }) if Instant::now() < patience => {
                 tracing::warn!("{message}; trying again");
                 sleep(Duration::from_secs(1)).await;

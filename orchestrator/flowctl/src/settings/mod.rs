@@ -72,13 +72,20 @@ impl Settings {
         })
     }
 
-    /// Where the store is, for messages: a path, or a URL without its password.
+    /// Where the store is, for messages: a path, or a URL without its password. Other programs take it as well.
     pub fn store_place(&self) -> String {
         match url::Url::parse(&self.store) {
             Ok(mut url) if url.has_host() => {
                 // Fails only for URLs that cannot have one.
                 let _ = url.set_password(None);
-                url.set_query(None);
+                // As it was written: libpq takes no `+` for a space.
+                let is_open = |pair: &&str| {
+                    let mut known = url::form_urlencoded::parse(pair.as_bytes());
+                    known.all(|(key, _)| !key.to_ascii_lowercase().contains("pass"))
+                };
+                let shown: Vec<&str> = url.query().unwrap_or_default().split('&').filter(is_open).collect();
+                let shown = Some(shown.join("&")).filter(|query| !query.is_empty());
+                url.set_query(shown.as_deref());
                 url.to_string()
             }
             _ => self.store.trim_start_matches("sqlite:").to_owned(),
@@ -122,6 +129,22 @@ fn absolute_lake(lake: &str, base: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_place_tells_all_but_the_password() {
+        let place = |store: &str| Settings { store: store.to_owned(), ..settings() }.store_place();
+        assert_eq!(place("postgres://u:p@h/db"), "postgres://u@h/db");
+        assert_eq!(place("postgres://u@h/db?password=p&host=%2Frun%2Fpg"), "postgres://u@h/db?host=%2Frun%2Fpg");
+        assert_eq!(place("postgres://u:p@h/db?sslmode=require"), "postgres://u@h/db?sslmode=require");
+        assert_eq!(place("postgres://u@h/db?PASSWORD=p&%70assword=q"), "postgres://u@h/db");
+        assert_eq!(place("postgres://u@h/db?options=-c%20a=b"), "postgres://u@h/db?options=-c%20a=b");
+    }
+
+    fn settings() -> Settings {
+        let (store, lake) = ("sqlite:/s".to_owned(), "/lake".to_owned());
+        let (root, pools) = (PathBuf::new(), Sizes::new());
+        Settings { root, file: None, store, lake, memory: None, slots: 1, pools, keep: None }
+    }
 
     #[test]
     fn paths_become_absolute_and_urls_stay() {

@@ -20,7 +20,7 @@ use super::problem::Problem;
 use super::request::{Body, Name, Params};
 use super::runs::Limit;
 use crate::look;
-use crate::service::{Order, Service, Trouble};
+use crate::service::{Order, Service};
 
 /// The most times that one answer holds.
 const TIMES_MAX: usize = 100_000;
@@ -33,7 +33,7 @@ pub(super) async fn list(State(service): Shared) -> Result<Json<Flows>, Problem>
         let next = flow.schedule.as_ref().and_then(|schedule| schedule.after(now).next());
         flows.push(Flow {
             flow: flow.name.clone(),
-            file: flow.file.display().to_string(),
+            file: flow.written.file.display().to_string(),
             paused: standings.get(&flow.name).is_some_and(|standing| standing.paused),
             schedule: flow.schedule.as_ref().map(Schedule::describe),
             next: next.map(rfc3339),
@@ -79,8 +79,11 @@ pub(super) async fn times(
     if times.len() > TIMES_MAX {
         return Err(Problem::bad(format!("there are more than {TIMES_MAX} times from `from` to `to`")));
     }
+    if times.is_empty() {
+        return Ok(Json(Times::default()));
+    }
     let order = Order { params: texts(range.params), logical_time: times.first().copied(), ..Order::default() };
-    let plan = service.compile.plan(&known.file, &known.text, &order).await.map_err(Trouble::Flow)?;
+    let plan = service.compile.plan(&known.written, &order).await?;
     Ok(Json(look::undone(&service.store, &plan, &times, range.again).await?))
 }
 

@@ -7,7 +7,7 @@ use flow::api;
 use store::Kind;
 
 use crate::look;
-use crate::service::Trouble;
+use crate::service::{Cause, Trouble};
 
 /// In how many seconds to ask again what cannot be answered now.
 pub(crate) const AGAIN: HeaderValue = HeaderValue::from_static("5");
@@ -15,6 +15,7 @@ pub(crate) const AGAIN: HeaderValue = HeaderValue::from_static("5");
 /// Why a request has no other answer.
 #[derive(Debug)]
 pub(crate) struct Problem {
+    pub kind: &'static str,
     pub status: StatusCode,
     pub detail: String,
     pub hint: Option<String>,
@@ -22,7 +23,7 @@ pub(crate) struct Problem {
 
 impl Problem {
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Problem { status, detail: detail.into(), hint: None }
+        Problem { kind: api::Problem::BLANK, status, detail: detail.into(), hint: None }
     }
 
     /// The body or a parameter is wrong.
@@ -56,11 +57,12 @@ impl From<store::Error> for Problem {
     fn from(error: store::Error) -> Self {
         let status = match error.kind {
             Kind::NotFound => StatusCode::NOT_FOUND,
+            Kind::KeyTaken => StatusCode::UNPROCESSABLE_ENTITY,
             Kind::Refused | Kind::Conflict => StatusCode::CONFLICT,
             Kind::Unreachable | Kind::Busy | Kind::Full | Kind::Unknown => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        Problem { status, detail: format!("failed to {error}"), hint: error.hint }
+        Problem::new(status, format!("failed to {error}")).hint(error.hint)
     }
 }
 
@@ -79,8 +81,16 @@ impl From<Trouble> for Problem {
     fn from(trouble: Trouble) -> Self {
         match trouble {
             Trouble::Store(error) => error.into(),
-            Trouble::Flow(why) => Problem::bad(why),
-            Trouble::Key(why) => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, why),
+            Trouble::Flow(cause, told) => {
+                let (status, kind) = match cause {
+                    Cause::Mistake => (StatusCode::CONFLICT, api::Problem::NOT_COMPILED),
+                    Cause::Request => (StatusCode::BAD_REQUEST, api::Problem::BLANK),
+                    Cause::Missing => (StatusCode::NOT_FOUND, api::Problem::BLANK),
+                    Cause::Unreadable => (StatusCode::CONFLICT, api::Problem::UNREADABLE),
+                    Cause::Away => (StatusCode::SERVICE_UNAVAILABLE, api::Problem::BLANK),
+                };
+                Problem { kind, ..Problem::new(status, told.message).hint(told.hint) }
+            }
         }
     }
 }
@@ -95,7 +105,7 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let again = (self.status == StatusCode::SERVICE_UNAVAILABLE).then_some((header::RETRY_AFTER, AGAIN));
         let body = api::Problem {
-            kind: "about:blank".to_owned(),
+            kind: self.kind.to_owned(),
             title: self.status.canonical_reason().unwrap_or("Problem").to_owned(),
             status: self.status.as_u16(),
             detail: self.detail,

@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::{Extension, Json};
 use flow::trace;
 use schemars::{JsonSchema, SchemaGenerator};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -105,6 +106,16 @@ impl<S: Send + Sync> FromRequestParts<S> for Name {
             )));
         }
         Ok(Name(name))
+    }
+}
+
+impl Key {
+    /// The key as the name of this request and of no other.
+    pub fn of(self, request: &impl Serialize) -> Option<store::Key> {
+        let name = self.0?;
+        // What has come as JSON can be written as JSON.
+        let request = blake3::hash(&serde_json::to_vec(request).unwrap_or_default()).to_hex().to_string();
+        Some(store::Key { name, request })
     }
 }
 

@@ -68,11 +68,16 @@ pub(super) async fn create(
     Caller(caller): Caller,
     Body(new): Body<NewRun>,
 ) -> Result<Made<Meant>, Problem> {
+    let key = key.of(&new);
+    // What was made before stays what it is, whatever has become of the flow.
+    if let Some(run_id) = service.asked_before(key.as_ref()).await? {
+        return Ok(Made { value: Meant { run_id }, is_new: false });
+    }
     let flow = known(&service, &new.flow)?;
     let instant = |text: String| schedule::instant(&text).map_err(|why| Problem::bad(format!("logical_time: {why}")));
     let logical_time = new.logical_time.map(instant).transpose()?;
     let params = texts(new.params);
-    let (key, select, force, once) = (key.0, new.select, new.force, new.once);
+    let (select, force, once) = (new.select, new.force, new.once);
     let order = Order { params, logical_time, key, caller, select, force, once };
     let (run_id, is_new) = service.make(&flow, &order, Origin::Service).await?;
     Ok(Made { value: Meant { run_id }, is_new })
@@ -166,7 +171,11 @@ pub(super) async fn retry(
     Body(again): Body<Again>,
 ) -> Result<Made<Meant>, Problem> {
     let run_id = service.store.find(&run).await?;
-    let (run_id, is_new) = service.again(&run_id, &again.from, key.0.as_deref()).await?;
+    let key = key.of(&(&run_id, &again));
+    if let Some(run_id) = service.asked_before(key.as_ref()).await? {
+        return Ok(Made { value: Meant { run_id }, is_new: false });
+    }
+    let (run_id, is_new) = service.again(&run_id, &again.from, key.as_ref()).await?;
     Ok(Made { value: Meant { run_id }, is_new })
 }
 

@@ -36,8 +36,8 @@ pub(super) async fn register(
     if !(1..=SLOTS_MAX).contains(slots) {
         return Err(Problem::bad(format!("a worker has between 1 and {SLOTS_MAX} slots, not {slots}")));
     }
-    if let (Some(ours), Some(theirs)) = (service.compile.lake(), &registration.lake)
-        && ours != *theirs
+    if let (Some(ours), Some(theirs)) = (&service.lake, &registration.lake)
+        && ours != theirs
     {
         let detail = "the worker's lake is not the one of this server, so what it published nobody would find";
         let hint = "--lake, FLOWCTL_LAKE or `lake` in flowctl.toml name it, on every machine the same".to_owned();

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use flow::plan::Plan;
 use flow::run::{self, Event, Run};
 use flow::{name, trace, value};
-use store::{Kind, Loaded, NewRun, Origin};
+use store::{Key, Kind, Loaded, NewRun, Origin};
 
 use super::{Order, Service, Trouble};
 
@@ -20,7 +20,7 @@ impl Service {
         &self,
         run_id: &str,
         from: &[String],
-        key: Option<&str>,
+        key: Option<&Key>,
     ) -> Result<(String, bool), Trouble> {
         let Loaded { head, plan, pins: before, records } = self.store.load(run_id).await?;
         let earlier = Run::replay(Arc::new(plan), run_id, &records);
@@ -56,12 +56,20 @@ impl Service {
         Ok((new_id, is_new))
     }
 
+    /// The run that a request of this key has made before.
+    pub(crate) async fn asked_before(&self, key: Option<&Key>) -> Result<Option<String>, store::Error> {
+        match key {
+            Some(key) => self.store.keyed(key).await,
+            None => Ok(None),
+        }
+    }
+
     /// The flow as it is now, for what the run was asked for; as the run had it if the flow is not known here.
     async fn plan_of_today(&self, plan: &Plan) -> Result<Plan, Trouble> {
         let Some(flow) = self.flow(&plan.flow) else { return Ok(plan.clone()) };
         let (params, select) = (value::texts(&plan.params), plan.selection.clone());
         let order = Order { params, select, logical_time: plan.logical_time, ..Order::default() };
-        self.compile.plan(&flow.file, &flow.text, &order).await.map_err(Trouble::Flow)
+        self.compile.plan(&flow.written, &order).await
     }
 }
 

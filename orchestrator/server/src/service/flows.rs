@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use flow::Time;
 use flow::schedule::Schedule;
 
-use super::Service;
+use super::compile::Stamp;
+use super::{Service, Told, Written};
 use crate::journal::Ledger;
 
 /// How often files are looked at.
@@ -21,10 +22,13 @@ pub(super) const FAULT_MS: Time = 30_000;
 #[derive(Default)]
 pub(super) struct Flows(Mutex<BTreeMap<PathBuf, Seen>>);
 
-/// A file as it was seen last, and the last version of it that compiled.
+/// When a flow's file and its SQL files were changed.
+type Stamps = BTreeMap<PathBuf, Option<Stamp>>;
+
+/// A flow as it was seen last, and the last version of it that compiled.
 #[derive(Clone, Default)]
 struct Seen {
-    stamp: Option<(SystemTime, u64)>,
+    stamps: Stamps,
     good: Option<Arc<Flow>>,
     fault: Option<Fault>,
 }
@@ -38,8 +42,7 @@ struct Fault {
 
 /// A flow that compiled.
 pub(crate) struct Flow {
-    pub file: PathBuf,
-    pub text: String,
+    pub written: Written,
     pub name: String,
     pub schedule: Option<Schedule>,
 }
@@ -58,7 +61,7 @@ impl Flows {
     fn is_taken(&self, file: &Path, name: &str) -> bool {
         let seen = self.seen();
         let mut flows = seen.values().filter_map(|seen| seen.good.as_ref());
-        flows.any(|flow| flow.name.eq_ignore_ascii_case(name) && flow.file != file)
+        flows.any(|flow| flow.name.eq_ignore_ascii_case(name) && flow.written.file != file)
     }
 }
 
@@ -87,45 +90,66 @@ impl<S: Ledger> Service<S> {
             self.flows.seen().values_mut().filter_map(|seen| seen.fault.as_mut()).for_each(|fault| fault.again_at = 0);
         }
         for file in files {
-            let stamp = self.compile.stamp(&file);
             let before = self.flows.seen().get(&file).cloned().unwrap_or_default();
             let is_due = before.fault.as_ref().is_some_and(|fault| fault.again_at <= self.clock.now());
-            if stamp.is_some() && stamp == before.stamp && !is_due {
+            let is_known = before.stamps.get(&file).is_some_and(Option::is_some);
+            if is_known && self.stamps(before.stamps.keys()) == before.stamps && !is_due {
                 continue;
             }
-            let seen = match self.read(&file, before.good.as_ref()).await {
-                Ok(good) => Seen { stamp, good: Some(good), fault: None },
-                Err(message) => self.faulty(before, stamp, message),
+            let (stamps, read) = self.read(&file, before.good.as_ref()).await;
+            let seen = match read {
+                Ok(good) => Seen { stamps, good: Some(good), fault: None },
+                Err(told) => self.faulty(before, stamps, told),
             };
             self.flows.seen().insert(file, seen);
         }
     }
 
-    /// The file's flow as it is now, or what is wrong with it.
-    async fn read(&self, file: &Path, before: Option<&Arc<Flow>>) -> Result<Arc<Flow>, String> {
-        let text = self.compile.text(file).map_err(|error| format!("failed to read {}: {error}", file.display()))?;
-        if let Some(before) = before.filter(|flow| flow.text == text) {
-            return Ok(before.clone());
-        }
-        let loaded = self.compile.load(file, &text).await?;
-        if self.flows.is_taken(file, &loaded.name) {
-            return Err(format!("{}: another file has a flow `{}`, which stays in force", file.display(), loaded.name));
-        }
-        let file = file.to_path_buf();
-        let schedule = loaded.schedule.as_ref().map(Schedule::describe).unwrap_or("no schedule".into());
-        tracing::info!("{}: flow `{}`, {schedule}", file.display(), loaded.name);
-        Ok(Arc::new(Flow { file, text, name: loaded.name, schedule: loaded.schedule }))
+    fn stamps<'a>(&self, files: impl Iterator<Item = &'a PathBuf>) -> Stamps {
+        files.map(|file| (file.clone(), self.compile.stamp(file))).collect()
     }
 
-    /// The file with which something is wrong, which is said once.
-    fn faulty(&self, before: Seen, stamp: Option<(SystemTime, u64)>, message: String) -> Seen {
+    /// The file's flow as it is now, or what is wrong with it. The stamps are from before anything was read.
+    async fn read(&self, file: &PathBuf, before: Option<&Arc<Flow>>) -> (Stamps, Result<Arc<Flow>, Told>) {
+        let mut stamps = self.stamps([file].into_iter());
+        let text = match self.compile.text(file) {
+            Ok(text) => text,
+            Err(error) => return (stamps, Err(format!("failed to read {}: {error}", file.display()).into())),
+        };
+        stamps.extend(self.stamps(self.compile.sql_files(file, &text).iter()));
+        let written = Written::read(&*self.compile, file, text);
+        let read = match before.filter(|flow| flow.written == written) {
+            Some(before) => Ok(before.clone()),
+            None => self.load(written).await,
+        };
+        (stamps, read)
+    }
+
+    async fn load(&self, written: Written) -> Result<Arc<Flow>, Told> {
+        let loaded = self.compile.load(&written).await?;
+        let (name, file) = (loaded.name, written.file.display());
+        if self.flows.is_taken(&written.file, &name) {
+            return Err(format!("{file}: another file has a flow `{name}`, which stays in force").into());
+        }
+        let schedule = loaded.schedule.as_ref().map(Schedule::describe).unwrap_or("no schedule".into());
+        tracing::info!("{file}: flow `{name}`, {schedule}");
+        Ok(Arc::new(Flow { name, schedule: loaded.schedule, written }))
+    }
+
+    /// The flow with which something is wrong, which is said once.
+    fn faulty(&self, before: Seen, stamps: Stamps, told: Told) -> Seen {
         let good = before.good.filter(|_| !planted!(BrokenEditDropsFlow));
+        let message = told.message;
         if before.fault.is_none_or(|fault| fault.message != message) {
-            match good {
-                Some(_) => tracing::warn!("{message}; the last good version of the flow stays in force"),
-                None => tracing::warn!("{message}; the flow is left out until that is mended"),
+            let stays = match good {
+                Some(_) => "the last good version of the flow stays in force",
+                None => "the flow is left out until that is mended",
+            };
+            match told.hint {
+                Some(hint) => tracing::warn!("{message}; {stays} (hint: {hint})"),
+                None => tracing::warn!("{message}; {stays}"),
             }
         }
-        Seen { stamp, good, fault: Some(Fault { message, again_at: self.clock.now() + FAULT_MS }) }
+        Seen { stamps, good, fault: Some(Fault { message, again_at: self.clock.now() + FAULT_MS }) }
     }
 }

@@ -6,6 +6,7 @@
 
 mod abandoned;
 mod again;
+mod compile;
 mod flows;
 mod followers;
 mod parts;
@@ -15,20 +16,12 @@ mod schedules;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use async_trait::async_trait;
-use flow::api::Once;
+use flow::Time;
 use flow::catalogue::Catalogue;
-use flow::plan::Plan;
-use flow::schedule::Schedule;
-use flow::wire::{Memory, Pins};
-use flow::{Time, trace};
-use serde_json::{Map, Value};
 use store::{Kind, Store};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
@@ -41,104 +34,16 @@ use crate::shelf::Shelf;
 use crate::tls::Tls;
 use crate::ui::Connections;
 use crate::{Clock, Error, Hall, api, doors};
+pub use compile::{Cause, Compile, Loaded, Order, Told, Trouble, Written};
 pub(crate) use flows::Flow;
 use flows::Flows;
 pub(crate) use followers::FOLLOWERS_MAX;
 use followers::Followers;
 pub(crate) use followers::Following;
 use parts::Parts;
-pub use schedules::Trouble;
 
 /// How long a service may be silent before others take its runs over.
 const LEASE_MS: Time = 3_000;
-
-/// What a service needs of a compiler.
-#[async_trait]
-pub trait Compile: Send + Sync {
-    /// The flow files there are; none is no error.
-    ///
-    /// # Errors
-    /// Why they cannot be listed.
-    fn files(&self) -> Result<Vec<PathBuf>, String>;
-
-    /// Compiles a flow as `check` does.
-    ///
-    /// # Errors
-    /// Its first mistake, with its place.
-    async fn load(&self, file: &Path, text: &str) -> Result<Loaded, String>;
-
-    /// Compiles a flow for a run.
-    ///
-    /// # Errors
-    /// Its first mistake, or what is wrong with the parameters.
-    async fn plan(&self, file: &Path, text: &str, order: &Order) -> Result<Plan, String>;
-
-    /// Fixes what a plan reads from outside.
-    ///
-    /// # Errors
-    /// What cannot be read.
-    async fn pin(&self, plan: &Plan) -> Result<Pins, Trouble>;
-
-    /// The rows and bytes of a dataset; `None` if they cannot be read.
-    async fn size(&self, dataset: &str) -> Option<(u64, u64)>;
-
-    /// Some rows of a dataset, as objects by column.
-    ///
-    /// # Errors
-    /// Why they cannot be read.
-    async fn sample(&self, dataset: &str, rows_max: usize) -> Result<Vec<Map<String, Value>>, String>;
-
-    /// Which lake runs here read and write, if that can be told.
-    fn lake(&self) -> Option<String> {
-        None
-    }
-
-    /// The memory of queries in this process. `None`: there are none.
-    fn memory(&self) -> Option<Memory> {
-        None
-    }
-
-    /// Ends what the attempts of a run have left running on this machine.
-    async fn end_leftovers(&self, run_id: &str);
-
-    /// When a flow file has changed and how long it is, so that it is read only then. `None`: nobody knows.
-    fn stamp(&self, file: &Path) -> Option<(SystemTime, u64)> {
-        std::fs::metadata(file).and_then(|data| Ok((data.modified()?, data.len()))).ok()
-    }
-
-    /// What is in a flow file.
-    ///
-    /// # Errors
-    /// Why it cannot be read.
-    fn text(&self, file: &Path) -> std::io::Result<String> {
-        std::fs::read_to_string(file)
-    }
-}
-
-/// A flow that compiles.
-#[derive(Clone, Debug)]
-pub struct Loaded {
-    pub name: String,
-    pub schedule: Option<Schedule>,
-}
-
-/// What a run is asked for.
-#[derive(Clone, Debug, Default)]
-pub struct Order {
-    /// Parameters as texts, by name.
-    pub params: BTreeMap<String, String>,
-    pub logical_time: Option<Time>,
-    /// Only these tasks, as `--select` says it.
-    pub select: Option<String>,
-    /// Whether unchanged tasks run all the same.
-    pub force: bool,
-    /// What the client calls the run. See [`store::NewRun::key`].
-    pub key: Option<String>,
-    /// When another run for the same logical time stands for it.
-    pub once: Option<Once>,
-    /// Where the client is in a trace of its own.
-    pub caller: Option<trace::Place>,
-}
 
 /// What a service is made of.
 pub struct Setup {
@@ -165,6 +70,8 @@ pub(crate) struct Service<S = Store> {
     shelf: Shelf,
     pub(crate) compile: Arc<dyn Compile>,
     pub(crate) name: String,
+    /// Which lake its runs read and write, if that can be told.
+    pub(crate) lake: Option<String>,
     pub(crate) clock: Clock,
     up_since: Time,
     flows: Flows,
@@ -181,7 +88,7 @@ pub(crate) struct Service<S = Store> {
 pub async fn serve(setup: Setup, stop: watch::Receiver<bool>, drained: impl Future<Output = ()>) -> Result<(), Error> {
     let Setup { store, hall, compile, retention, name, listener, tls, connections_max } = setup;
     let service = Arc::new(Service::new(store, hall, compile, name, Clock::system()));
-    enter(&*service.store, &service.name).await?;
+    enter(&*service.store, &service.name, service.lake.as_deref()).await?;
     service.gate.look(&service.store).await?;
     tracing::info!("{} serves {}", service.name, service.store.place());
     let listening = service.clone().listen(listener, tls, connections_max);
@@ -192,10 +99,10 @@ pub async fn serve(setup: Setup, stop: watch::Receiver<bool>, drained: impl Futu
 }
 
 /// Says that this service is there. One that died without a word is believed to be there for a lease.
-pub(crate) async fn enter(store: &impl Ledger, name: &str) -> Result<(), Error> {
+pub(crate) async fn enter(store: &impl Ledger, name: &str, lake: Option<&str>) -> Result<(), Error> {
     let patience = tokio::time::Instant::now() + Duration::from_millis(LEASE_MS * 4 / 3);
     loop {
-        match store.serve(name, LEASE_MS).await {
+        match store.serve(name, lake, LEASE_MS).await {
             Err(error) if error.kind == Kind::Refused && tokio::time::Instant::now() < patience => {
                 bear(&error).await;
             }
@@ -236,6 +143,7 @@ impl<S: Ledger> Service<S> {
             hall,
             gate: Gate::default(),
             shelf: Shelf::default(),
+            lake: compile.lake(),
             compile,
             name,
             clock,
@@ -307,7 +215,7 @@ impl<S: Ledger> Service<S> {
         let mut pause_ms = LEASE_MS / 3;
         loop {
             tokio::time::sleep(Duration::from_millis(pause_ms)).await;
-            pause_ms = match self.store.serve(&self.name, LEASE_MS).await {
+            pause_ms = match self.store.serve(&self.name, self.lake.as_deref(), LEASE_MS).await {
                 Ok(()) => LEASE_MS / 3,
                 Err(error) => {
                     tracing::warn!("failed to {error}");

@@ -7,7 +7,6 @@ use std::time::{Duration, SystemTime};
 use flow::Time;
 use flow::plan::Plan;
 use flow::run::{Event, Record, Run};
-use flow::value::Params;
 use store::{Created, Kind, Origin};
 use telemetry::Holder;
 use tokio::sync::watch;
@@ -30,13 +29,6 @@ const TROUBLE: Duration = Duration::from_secs(30);
 /// How many runs it takes at a time.
 const TAKE_MAX: u64 = 100;
 
-/// What tells requests for runs apart.
-type Meaning = (String, Params, Option<Time>, Option<String>);
-
-fn meaning(plan: &Plan) -> Meaning {
-    (plan.flow.clone(), plan.params.clone(), plan.logical_time, plan.selection.clone())
-}
-
 impl<S: Ledger> Service<S> {
     /// Makes a run, to be driven by whoever takes it. Answers its id, or that of the run that is there already, for the
     /// same scheduled time or of the same key, and whether it is new.
@@ -53,9 +45,9 @@ impl<S: Ledger> Service<S> {
         turn: Option<(Time, Time)>,
     ) -> Result<(String, bool), Trouble> {
         let began = SystemTime::now();
-        let plan = self.compile.plan(&flow.file, &flow.text, order).await.map_err(Trouble::Flow)?;
+        let plan = self.compile.plan(&flow.written, order).await?;
         let pins = self.compile.pin(&plan).await?;
-        let key = order.key.as_deref().filter(|_| !planted!(KeyForgotten));
+        let key = order.key.as_ref().filter(|_| !planted!(KeyForgotten));
         let (created_at, force, retry_of) = (self.clock.now(), order.force, None);
         let new = store::NewRun {
             pins: &pins,
@@ -69,15 +61,9 @@ impl<S: Ledger> Service<S> {
             turn,
         };
         let compiled = (began, SystemTime::now());
-        let meant = meaning(&plan);
         let (run_id, is_new) = self.record(plan, &new, [Event::RunCreated].into_iter()).await?;
         if is_new {
             telemetry::compiled(&run_id, &flow.name, compiled, order.caller);
-        } else if let Some(key) = key
-            && meaning(&self.store.load(&run_id).await?.plan) != meant
-        {
-            let why = format!("the Idempotency-Key `{key}` was used for run {run_id}, which is of another request");
-            return Err(Trouble::Key(why));
         }
         Ok((run_id, is_new))
     }

@@ -9,7 +9,7 @@ use flow::schedule::{Schedule, Standing};
 use store::{Kind, Origin, Scheduled};
 
 use super::flows::Flow;
-use super::{Order, Service};
+use super::{Order, Service, Told, Trouble};
 use crate::journal::Ledger;
 
 /// How often schedules are looked at, at least: flows, clocks and other services change.
@@ -17,23 +17,6 @@ const LOOK_MS: Time = 500;
 
 /// How long a flow is left alone whose run could not be made.
 const TROUBLE_MS: Time = 30_000;
-
-/// Why a run could not be made.
-#[derive(Clone, Debug)]
-pub enum Trouble {
-    /// The store is away: it may be back any moment.
-    Store(store::Error),
-    /// The flow does not compile or cannot read its sources: somebody has to mend that.
-    Flow(String),
-    /// The key of the request was used for a request that meant something else.
-    Key(String),
-}
-
-impl From<store::Error> for Trouble {
-    fn from(error: store::Error) -> Self {
-        Trouble::Store(error)
-    }
-}
 
 /// Until when nothing comes up for a flow, so that calendars are not asked the same again and again.
 #[derive(Default)]
@@ -103,8 +86,8 @@ impl<S: Ledger> Service<S> {
                 match self.look_at(&flow, schedule, &mut standings).await {
                     Ok(due) => next = next.min(due.unwrap_or(Time::MAX)),
                     Err(Trouble::Store(error)) => tracing::warn!("failed to {error}"),
-                    Err(Trouble::Flow(error) | Trouble::Key(error)) => {
-                        tracing::warn!("flow `{}`: {error}; trying again in {} s", flow.name, TROUBLE_MS / 1_000);
+                    Err(Trouble::Flow(_, Told { message, .. })) => {
+                        tracing::warn!("flow `{}`: {message}; trying again in {} s", flow.name, TROUBLE_MS / 1_000);
                         troubled.insert(flow.name.clone(), now + TROUBLE_MS);
                     }
                 }

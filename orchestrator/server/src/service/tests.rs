@@ -18,7 +18,7 @@ use tracing::{Event as Said, Level, Metadata, Subscriber};
 
 use super::abandoned::Suspects;
 use super::flows::FAULT_MS;
-use super::{Compile, Loaded, Order, Service, Trouble};
+use super::{Compile, Loaded, Order, Service, Told, Trouble, Written};
 use crate::{Clock, Hall};
 
 /// Flow files in memory. The text of one is its flow's name, after `needs ` if it compiles only with its source.
@@ -41,19 +41,28 @@ impl Files {
 #[async_trait]
 impl Compile for Files {
     fn files(&self) -> Result<Vec<PathBuf>, String> {
-        Ok(self.texts.lock().unwrap().keys().cloned().collect())
+        let texts = self.texts.lock().unwrap();
+        Ok(texts.keys().filter(|file| file.extension().is_some_and(|kind| kind == "toml")).cloned().collect())
     }
 
-    async fn load(&self, file: &Path, text: &str) -> Result<Loaded, String> {
-        match text.strip_prefix("needs ") {
+    /// The words after the first that name a file.
+    fn sql_files(&self, _: &Path, text: &str) -> Vec<PathBuf> {
+        text.split(' ').filter(|word| word.ends_with(".sql")).map(PathBuf::from).collect()
+    }
+
+    async fn load(&self, written: &Written) -> Result<Loaded, Told> {
+        if written.sql_files.values().any(|sql| sql == "nonsense") {
+            return Err("nonsense".to_owned().into());
+        }
+        match written.text.strip_prefix("needs ") {
             Some(_) if !self.source_is_there.load(Ordering::Relaxed) => {
-                Err(format!("{}: the source is missing", file.display()))
+                Err(format!("{}: the source is missing", written.file.display()).into())
             }
-            name => Ok(Loaded { name: name.unwrap_or(text).to_owned(), schedule: None }),
+            name => Ok(Loaded { name: name.unwrap_or(&written.text).to_owned(), schedule: None }),
         }
     }
 
-    async fn plan(&self, _: &Path, _: &str, _: &Order) -> Result<Plan, String> {
+    async fn plan(&self, _: &Written, _: &Order) -> Result<Plan, Trouble> {
         unreachable!("no run is made")
     }
 
@@ -163,6 +172,25 @@ async fn an_edit_comes_into_force_when_what_it_needs_is_there() {
     assert_eq!(world.look().await, ["a"]);
     world.files.source_is_there.store(true, Ordering::Relaxed);
     assert_eq!(world.look_later().await, ["b"]);
+}
+
+#[tokio::test]
+async fn sql_files_belong_to_the_flow_that_names_them() {
+    let world = World::new().await;
+    world.files.write("q.sql", "select 1");
+    world.files.write("a.toml", "a q.sql");
+    world.look().await;
+    let in_force = || world.service.known_flows()[0].written.sql_files[Path::new("q.sql")].clone();
+    assert_eq!(in_force(), "select 1");
+    world.files.write("q.sql", "select 2");
+    world.look().await;
+    assert_eq!(in_force(), "select 2", "an edit of it is an edit of the flow");
+    world.files.write("q.sql", "nonsense");
+    world.look().await;
+    assert_eq!(in_force(), "select 2", "the last good version stays, of both");
+    world.files.write("q.sql", "select 3");
+    world.look().await;
+    assert_eq!(in_force(), "select 3", "what is mended is seen at once");
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use tokio::time::sleep;
 use super::dice::Dice;
 use super::pools::SHARED;
 use super::world::World;
-use crate::service::{Compile, Loaded, Order, Trouble};
+use crate::service::{Cause, Compile, Loaded, Order, Told, Trouble, Written};
 
 /// A flow file.
 #[derive(Clone, Debug)]
@@ -122,21 +122,25 @@ impl Compile for Compiler {
         Ok(self.0.flows().keys().map(PathBuf::from).collect())
     }
 
-    async fn load(&self, file: &Path, text: &str) -> Result<Loaded, String> {
+    fn sql_files(&self, _: &Path, _: &str) -> Vec<PathBuf> {
+        vec![]
+    }
+
+    async fn load(&self, written: &Written) -> Result<Loaded, Told> {
         self.0.delay().await;
-        if text.starts_with("nonsense") {
-            return Err(format!("{}: nonsense", file.display()));
+        if written.text.starts_with("nonsense") {
+            return Err(format!("{}: nonsense", written.file.display()).into());
         }
-        let flow = self.0.flow(file).ok_or("the file is gone")?;
+        let flow = self.0.flow(&written.file).ok_or_else(gone)?;
         Ok(Loaded { name: flow.name, schedule: flow.schedule })
     }
 
-    async fn plan(&self, file: &Path, _: &str, order: &Order) -> Result<Plan, String> {
+    async fn plan(&self, written: &Written, order: &Order) -> Result<Plan, Trouble> {
         self.0.delay().await;
         if self.0.size.compile_ms > 0 {
             sleep(Duration::from_millis(self.0.size.compile_ms)).await;
         }
-        let flow = self.0.flow(file).ok_or("the file is gone")?;
+        let flow = self.0.flow(&written.file).ok_or_else(|| Trouble::Flow(Cause::Mistake, gone()))?;
         // The name of the client's wish comes along, for the judge.
         let selection = order.params.get("client").cloned();
         Ok(Plan { logical_time: order.logical_time, selection, ..flow.plan })
@@ -145,7 +149,7 @@ impl Compile for Compiler {
     async fn pin(&self, _: &Plan) -> Result<Pins, Trouble> {
         self.0.delay().await;
         if self.0.fault(|faults| faults.unreadable, 20) {
-            return Err(Trouble::Flow("a source cannot be read".to_owned()));
+            return Err(Trouble::Flow(Cause::Unreadable, "a source cannot be read".to_owned().into()));
         }
         Ok(Pins::default())
     }
@@ -169,4 +173,8 @@ impl Compile for Compiler {
         let flow = self.0.flow(file).ok_or(std::io::ErrorKind::NotFound)?;
         Ok(format!("{} {}", if flow.broken { "nonsense" } else { "version" }, flow.version))
     }
+}
+
+fn gone() -> Told {
+    "the file is gone".to_owned().into()
 }

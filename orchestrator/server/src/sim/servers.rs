@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use store::Origin;
+use store::{Key, Origin};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
@@ -80,7 +80,7 @@ impl Servers {
         tokio::spawn(async move {
             let Some(up) = first else { return };
             up.until(true).await;
-            let came_in = enter(&link, &link.server).await.is_ok();
+            let came_in = enter(&link, &link.server, None).await.is_ok();
             let is_served = link.world.tables().servers.keys().any(|name| *name != link.server);
             if came_in && up.get() && is_served {
                 link.world.broken(format!("{} comes in although the store is served", link.server));
@@ -182,7 +182,8 @@ impl Servers {
         self.ask(index, async |service: Arc<Service<Link>>| {
             let flow = service.flow(flow)?;
             let params = BTreeMap::from([("client".to_owned(), key.to_owned())]);
-            let order = Order { key: Some(key.to_owned()), params, ..Order::default() };
+            let order =
+                Order { key: Some(Key { name: key.to_owned(), request: String::new() }), params, ..Order::default() };
             service.make(&flow, &order, Origin::Service).await.ok().map(|(run_id, _)| run_id)
         })
         .await
@@ -212,7 +213,7 @@ impl Process {
     async fn live(self, stop: watch::Receiver<bool>, up: Arc<Flag>, gone: Arc<Flag>) {
         let Process { world, service, hall, slots } = self;
         let name = service.name.clone();
-        if enter(&*service.store, &name).await.is_ok() {
+        if enter(&*service.store, &name, None).await.is_ok() {
             up.set(true);
             let mut hands = JoinSet::new();
             if slots > 0 {

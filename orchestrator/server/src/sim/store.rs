@@ -123,7 +123,7 @@ impl Journal for Link {
                 self.judge_new(tables, run);
             }
             if let Some(key) = new.key {
-                tables.keys.insert(key.to_owned(), run.id().to_owned());
+                tables.keys.insert(key.name.clone(), run.id().to_owned());
             }
             tables.runs.insert(run.id().to_owned(), RunRow::new(new, run));
             Ok(Created::New(tables.write(run, records, &self.server)))
@@ -278,7 +278,7 @@ impl Ledger for Link {
         self.read("schedule_is_busy", |tables, _| Ok(tables.is_busy(flow))).await
     }
 
-    async fn serve(&self, server: &str, lease_ms: u64) -> Result<(), Error> {
+    async fn serve(&self, server: &str, _: Option<&str>, lease_ms: u64) -> Result<(), Error> {
         self.write("serve", |tables, now| {
             let other = tables.servers.iter().any(|(name, until)| name != server && *until > now);
             if tables.exclusive && other {

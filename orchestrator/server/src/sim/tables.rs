@@ -97,7 +97,7 @@ impl Tables {
 
     /// The run that stands in the way of a new one.
     pub fn existing(&self, new: &NewRun<'_>, run: &Run) -> Option<String> {
-        if let Some(known) = new.key.and_then(|key| self.keys.get(key)) {
+        if let Some(known) = new.key.and_then(|key| self.keys.get(&key.name)) {
             return Some(known.clone());
         }
         let same = |head: &Head| {

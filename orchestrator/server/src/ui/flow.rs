@@ -20,7 +20,7 @@ use super::guard::{Posted, Visitor};
 use super::run::Seen;
 use super::words::{Mark, ago, at, name};
 use super::{Shared, address, runs, trend};
-use crate::service::{Flow, Order, Service};
+use crate::service::{Flow, Order, Service, Trouble};
 
 /// How many runs the history holds.
 const RUNS: u64 = 60;
@@ -38,7 +38,7 @@ pub(super) async fn page(State(service): Shared, visitor: Visitor, Path(wanted):
     if flow.is_none() && heads.is_empty() {
         return Err(Fault::not_found(format!("there is no flow `{wanted}` here, and none of that name has run")));
     }
-    let written = flow.as_ref().and_then(|flow| spec::parse(&flow.text).0);
+    let written = flow.as_ref().and_then(|flow| spec::parse(&flow.written.text).0);
     let standing = service.store.schedule(&wanted).await?;
     let body = html! {
         h1 { (name(&wanted)) @if standing.is_some_and(|it| it.paused) { (Mark::PAUSED) } }
@@ -60,7 +60,7 @@ pub(super) async fn page(State(service): Shared, visitor: Visitor, Path(wanted):
             }
         }
         section data-part="graph" { h2 { "Graph" } (graph(&service, flow.as_deref(), &heads).await?) }
-        @if let Some(flow) = &flow { p.dim { "File: " (name(&flow.file.display().to_string())) } }
+        @if let Some(flow) = &flow { p.dim { "File: " (name(&flow.written.file.display().to_string())) } }
     };
     let path = vec![("Flows".to_owned(), "/flows".to_owned())];
     Ok(Frame { title: &wanted, part: "/flows", path, every: Some(5), ..Frame::default() }.around(Some(&visitor), body))
@@ -93,11 +93,13 @@ async fn graph(service: &Service, flow: Option<&Flow>, heads: &[Head]) -> Result
     }
     let Some(flow) = flow else { return Ok(html! {}) };
     let order = Order::default();
-    let planned = tokio::time::timeout(PATIENCE, service.compile.plan(&flow.file, &flow.text, &order)).await;
+    let planned = tokio::time::timeout(PATIENCE, service.compile.plan(&flow.written, &order)).await;
     Ok(match planned {
         Ok(Ok(plan)) => of_run(&Run::new(Arc::new(plan), "")),
-        Ok(Err(why)) => html! { p.dim { "To be seen after its first run: " (name(&why)) "." } },
-        Err(_) => html! { p.dim { "To be seen after its first run." } },
+        Ok(Err(Trouble::Flow(_, why))) => {
+            html! { p.dim { "To be seen after its first run: " (name(&why.message)) "." } }
+        }
+        Ok(Err(_)) | Err(_) => html! { p.dim { "To be seen after its first run." } },
     })
 }
 

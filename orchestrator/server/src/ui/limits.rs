@@ -51,8 +51,8 @@ pub(super) async fn page(State(service): Shared, visitor: Visitor) -> Page {
 pub(crate) fn own(service: &Service) -> BTreeMap<String, u32> {
     let mut own = BTreeMap::new();
     // Texts without the word need no reading.
-    for flow in service.known_flows().iter().filter(|flow| flow.text.contains("limits")) {
-        let Some(limits) = spec::parse(&flow.text).0.map(|flow| flow.limits) else { continue };
+    for flow in service.known_flows().iter().filter(|flow| flow.written.text.contains("limits")) {
+        let Some(limits) = spec::parse(&flow.written.text).0.map(|flow| flow.limits) else { continue };
         let [runs, tasks] = [limits.runs, limits.tasks].map(|it| u32::try_from(it?.into_inner()).ok());
         own.extend(runs.map(|size| (pools::of_runs(&flow.name), size)));
         own.extend(tasks.map(|size| (pools::of_tasks(&flow.name), size)));

@@ -19,7 +19,7 @@ use flow::diagnostic::Diagnostic;
 use flow::plan::Plan;
 use flow::schedule::Schedule;
 use flow::value::{ParamType, Params};
-use flow::{Time, check, graph, spec, value};
+use flow::{Time, check, graph, placeholders, spec, value};
 use toml::Spanned;
 
 use crate::select;
@@ -44,6 +44,8 @@ pub struct Options<'a> {
     pub logical_time: Option<Time>,
     /// The pools that the project declares, with their sizes. `None`: nobody knows.
     pub pools: Option<&'a BTreeMap<String, u32>>,
+    /// What is in the flow's SQL files, by their paths as [`sql_files`] gives them. Others are read where they are.
+    pub sql_files: Option<&'a BTreeMap<PathBuf, String>>,
 }
 
 /// What became of a flow file.
@@ -100,6 +102,20 @@ pub async fn compile(engine: &Engine, file: &Path, text: &str, options: Options<
     Compiled { name, diagnostics, usage, plan }
 }
 
+/// The SQL files that a flow names, as far as its defaults tell their names; they need not be there.
+pub fn sql_files(file: &Path, text: &str) -> Vec<PathBuf> {
+    let Some(flow) = spec::parse(text).0 else { return vec![] };
+    let (dir, params) = (folder(file), defaults(&flow));
+    let named = flow.tasks_in_order().into_iter().filter_map(|(_, task)| task.get_ref().sql_file.as_ref());
+    named.filter_map(|name| Some(dir.join(placeholders::fill(name.get_ref(), &params).ok()?))).collect()
+}
+
+/// The folder that a flow file is in, absolute.
+fn folder(file: &Path) -> PathBuf {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf())
+}
+
 /// The state of a compilation.
 struct Compiler<'a> {
     engine: &'a Engine,
@@ -107,6 +123,8 @@ struct Compiler<'a> {
     file: PathBuf,
     /// The flow file's folder, absolute.
     dir: PathBuf,
+    /// What is in its SQL files, where that is known already.
+    sql_files: Option<&'a BTreeMap<PathBuf, String>>,
     params: Params,
     logical_time: Option<Time>,
     interval_start: Option<Time>,
@@ -127,7 +145,7 @@ impl<'a> Compiler<'a> {
         engine: &'a Engine,
         flow: &'a spec::Flow,
         file: &Path,
-        options: Options<'_>,
+        options: Options<'a>,
         mut diagnostics: Vec<Diagnostic>,
     ) -> Self {
         diagnostics.extend(check::check(flow, &KINDS));
@@ -139,8 +157,6 @@ impl<'a> Compiler<'a> {
             Ok(params) => (params, vec![]),
             Err(problems) => (defaults(flow), problems),
         };
-        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let dir = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
         let logical_time = options.logical_time;
         let schedule = flow.schedule.as_ref().and_then(|spec| Schedule::of(spec.get_ref()));
         let interval_start = schedule.zip(logical_time).and_then(|(schedule, time)| schedule.interval_start(time));
@@ -150,7 +166,8 @@ impl<'a> Compiler<'a> {
             engine,
             flow,
             file: file.to_path_buf(),
-            dir,
+            dir: folder(file),
+            sql_files: options.sql_files,
             params,
             logical_time,
             interval_start,

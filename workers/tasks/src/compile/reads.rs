@@ -104,7 +104,9 @@ impl<'a> Compiler<'a> {
         let file = spec.sql_file.as_ref()?;
         // A placeholder without a value is told with the parameters.
         let path = placeholders::fill(file.get_ref(), &self.params).ok()?;
-        match std::fs::read_to_string(self.dir.join(&path)) {
+        let path = self.dir.join(&path);
+        let known = self.sql_files.and_then(|files| files.get(&path));
+        match known.map_or_else(|| std::fs::read_to_string(&path), |text| Ok(text.clone())) {
             Ok(text) => self.parse(name, text, Place::File(file)),
             Err(error) => {
                 let message = format!("`{}` cannot be read: {error}", file.get_ref());

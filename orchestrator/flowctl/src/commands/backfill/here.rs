@@ -1,7 +1,6 @@
 //! A backfill in this process: it makes the runs and drives them.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -10,7 +9,7 @@ use flow::api::Once;
 use flow::run::{Record, Run};
 use flow::view::rfc3339;
 use server::driver::LEASE_MS;
-use server::service::{Compile, Order, Trouble};
+use server::service::{Compile, Order, Trouble, Written};
 use server::{Clock, Hall, NewRun, Seat, abandoned};
 use store::{Origin, Store};
 use tokio::sync::watch;
@@ -19,7 +18,6 @@ use tokio::time::timeout;
 use super::Done;
 use crate::compiler::Compiler;
 use crate::error::Error;
-use crate::exit::Exit;
 use crate::print;
 
 /// How often a run is looked at that somebody else drives.
@@ -31,8 +29,7 @@ pub struct Shared {
     pub compiler: Compiler,
     pub hall: Hall,
     pub clock: Clock,
-    pub file: PathBuf,
-    pub text: String,
+    pub written: Written,
     pub params: BTreeMap<String, String>,
     pub once: Once,
     pub cancel: watch::Receiver<Option<String>>,
@@ -58,15 +55,12 @@ impl Shared {
     }
 
     async fn drive(&self, time: Time) -> Result<Run, Refusal> {
-        let refused = |message: String| Refusal::Other(Error::new(Exit::Failed, message));
+        let refused = |trouble: Trouble| Refusal::Other(trouble.into());
         let order = Order { params: self.params.clone(), logical_time: Some(time), ..Order::default() };
         let began = SystemTime::now();
-        let plan = self.compiler.plan(&self.file, &self.text, &order).await.map_err(refused)?;
+        let plan = self.compiler.plan(&self.written, &order).await.map_err(refused)?;
         let compiled = (began, SystemTime::now());
-        let pins = self.compiler.pin(&plan).await.map_err(|trouble| match trouble {
-            Trouble::Store(error) => Refusal::Other(error.into()),
-            Trouble::Flow(message) | Trouble::Key(message) => refused(message),
-        })?;
+        let pins = self.compiler.pin(&plan).await.map_err(refused)?;
         let new = NewRun {
             run_id: uuid::Uuid::now_v7().to_string(),
             pins: Arc::new(pins),

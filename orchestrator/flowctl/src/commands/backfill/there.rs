@@ -10,7 +10,7 @@ use flow::view::rfc3339;
 use server::abandoned;
 use tokio::sync::watch;
 
-use super::{Args, Done, Maker, dry, go, told};
+use super::{Args, Done, Maker, dry, go, nothing, told};
 use crate::client::Client;
 use crate::context::Context;
 use crate::error::Error;
@@ -31,6 +31,9 @@ pub async fn run(args: &Args, cx: &Context, client: Client) -> Result<Exit, Erro
     let new = NewRun { once: Some(args.once()), ..new };
     let range = Range { from: rfc3339(args.from), to: rfc3339(args.to), params: new.params.clone(), again: args.again };
     let mut undone: Times = client.post(&["v1", "flows", &new.flow, "times"], &range).await?;
+    if undone == Times::default() {
+        return nothing(&new.flow, args, cx);
+    }
     args.put_in_order(&mut undone);
     if args.dry_run {
         return dry(&undone, cx);

@@ -1,0 +1,2 @@
+-- Which lake a service works on. Null: nobody knows.
+alter table servers add column lake text;
