@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
-use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::name;
 use crate::spec::{Flow, Param};
+
+const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
 /// The type of a parameter.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -177,8 +178,8 @@ impl fmt::Display for Value {
                 Ok(date) => write!(f, "{date}"),
                 Err(_) => write!(f, "{days} days after 1970-01-01"),
             },
-            Value::Timestamp(micros) => match Timestamp::from_microsecond(*micros) {
-                Ok(time) => write!(f, "{time}"),
+            Value::Timestamp(micros) => match EPOCH.checked_add(SignedDuration::from_micros(*micros)) {
+                Ok(time) => write!(f, "{time}Z"),
                 Err(_) => write!(f, "{micros} microseconds after 1970-01-01T00:00:00Z"),
             },
         }
@@ -196,9 +197,13 @@ fn date(text: &str) -> Option<i32> {
 fn timestamp(text: &str) -> Option<i64> {
     let shape =
         text.as_bytes().get(4) == Some(&b'-') && text.bytes().all(|byte| b"0123456789-+:.TtZz ".contains(&byte));
-    let naive = || Some(text.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok()?.timestamp());
-    let time = if shape { text.parse::<Timestamp>().ok().or_else(naive) } else { None };
-    time.map(Timestamp::as_microsecond)
+    let zoned = || Some(text.parse::<Timestamp>().ok()?.as_microsecond());
+    // Also what no zone can have any more, as the last day of 9999.
+    let utc = || {
+        let time: DateTime = text.trim_end_matches(['Z', 'z']).parse().ok()?;
+        i64::try_from(time.duration_since(EPOCH).as_micros()).ok()
+    };
+    if shape { zoned().or_else(utc) } else { None }
 }
 
 /// The parameters of a run: those `given` as texts, the defaults for the others.
@@ -301,6 +306,11 @@ mod tests {
         assert_eq!(
             texts(&ParamType::Timestamp, &["1970-01-01T00:00:00.5Z", "2013-01-31"]),
             [some("1970-01-01T00:00:00.5Z"), some("2013-01-31T00:00:00Z")]
+        );
+        let far = ["9999-12-31", "9999-12-31T23:59:59.999999Z", "0001-01-01"];
+        assert_eq!(
+            texts(&ParamType::Timestamp, &far),
+            [some("9999-12-31T00:00:00Z"), some("9999-12-31T23:59:59.999999Z"), some("0001-01-01T00:00:00Z")]
         );
         assert_eq!(
             texts(

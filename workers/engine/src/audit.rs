@@ -149,7 +149,9 @@ impl Session {
     /// The rows of a table of this session.
     pub(crate) async fn table(&self, name: &str) -> Result<DataFrame, Failure> {
         let query = format!("select * from {}", quoted(name));
-        let plan = self.state.create_logical_plan(&query).await.map_err(failure)?;
+        let dialect = self.state.config().options().sql_parser.dialect;
+        let statement = self.state.sql_to_statement(&query, &dialect).map_err(failure)?;
+        let plan = self.planned(&statement).await.map_err(failure)?;
         Ok(DataFrame::new(self.state.clone(), plan))
     }
 

@@ -1,6 +1,7 @@
 //! Boolean expressions outside queries: `when`, and the predicate of a `replace_where`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, AsArray};
 use datafusion::arrow::datatypes::DataType;
@@ -15,7 +16,7 @@ use crate::publish::Predicate;
 use crate::spans::{self, Known};
 use crate::sql::{Bound, Query, bind_expr, expr_parameters};
 use crate::typing::Problem;
-use crate::{Engine, depth};
+use crate::{Engine, depth, timestamps};
 
 /// A parsed boolean expression.
 pub struct Condition {
@@ -31,9 +32,9 @@ impl Engine {
         let dialect = self.state().config().options().sql_parser.dialect;
         let parsed = self.state().sql_to_expr_with_alias(text, &dialect);
         let parsed = parsed.map_err(|error| spans::diagnose(&error, text, &Known::default()))?;
-        let mut expr = parsed.expr;
+        let expr = parsed.expr;
         depth::limited(&expr, text)?;
-        let parameters = expr_parameters(&mut expr, text);
+        let parameters = expr_parameters(&expr, text);
         Ok(Condition { expr, text: text.to_string(), parameters })
     }
 
@@ -47,7 +48,8 @@ impl Engine {
         let diagnose = |error| spans::diagnose(&error, &condition.text, &Known::default());
         let schema = DFSchema::empty();
         let expr = ExprWithAlias { expr: bind_expr(condition.expr.clone(), values), alias: None };
-        let expr = self.state().create_logical_expr_from_sql_expr(expr, &schema).map_err(diagnose)?;
+        let expr = self.state().create_logical_expr_from_sql_expr(expr, &schema);
+        let expr = expr.and_then(|expr| timestamps::whole_seconds_in(expr, &schema)).map_err(diagnose)?.data;
         let kind = expr.get_type(&schema).map_err(diagnose)?;
         if !matches!(kind, DataType::Boolean | DataType::Null) {
             let message = format!("the condition is {}, not true or false", crate::types::word(&kind));
@@ -82,7 +84,7 @@ impl Engine {
 
     fn filtered(&self, name: &str, filter: ast::Expr, condition: &Condition) -> Result<Query, Problem> {
         let mut query = self.parse(&format!("select * from \"{}\"", name.replace('"', "\"\"")))?;
-        if let Statement::Statement(inner) = &mut query.statement
+        if let Statement::Statement(inner) = Arc::make_mut(&mut query.statement)
             && let SqlStatement::Query(inner) = inner.as_mut()
             && let SetExpr::Select(select) = inner.body.as_mut()
         {

@@ -2,67 +2,55 @@
 
 use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::{Expr, Query, Select, SetExpr, Visit, Visitor};
+use datafusion::sql::sqlparser::ast::{Query, SetExpr, Visit};
 use flow::codes;
 
 use crate::spans;
 use crate::typing::Problem;
+use crate::walk::{Node, walk};
 
 /// The most operators, set operations or joins that may hang on one another.
 pub const DEPTH_MAX: usize = 1_000;
 
 /// Refuses what nests more deeply than [`DEPTH_MAX`].
 pub(crate) fn limited(node: &impl Visit, text: &str) -> Result<(), Problem> {
-    let mut depth = Depth { exprs: 0 };
-    match node.visit(&mut depth) {
-        ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(what) => {
-            // The place of what nests would be found by recursion.
-            let span = spans::whole(text);
-            let message = format!("more than {DEPTH_MAX} {what} hang on one another");
-            let hint = "write a list of values as `in (…)`, and long chains as tasks of their own";
-            Err(Problem { code: codes::SQL_SYNTAX, message, hint: Some(hint.into()), span })
-        }
-    }
+    let Some(what) = too_deep(node) else { return Ok(()) };
+    // The place of what nests would be found by recursion.
+    let span = spans::whole(text);
+    let message = format!("more than {DEPTH_MAX} {what} hang on one another");
+    let hint = "write a list of values as `in (…)`, and long chains as tasks of their own";
+    Err(Problem { code: codes::SQL_SYNTAX, message, hint: Some(hint.into()), span })
 }
 
-struct Depth {
-    exprs: usize,
+fn too_deep(node: &impl Visit) -> Option<&'static str> {
+    let (mut exprs, mut found) = (0, None);
+    walk(node, &mut |node| {
+        match node {
+            Node::Query(query) => found = has_many_sets(query).then_some("set operations"),
+            Node::Select(select) => {
+                found = select.from.iter().any(|table| table.joins.len() > DEPTH_MAX).then_some("joins");
+            }
+            Node::Expr(_) => {
+                exprs += 1;
+                found = (exprs > DEPTH_MAX).then_some("operators");
+            }
+            Node::ExprEnd => exprs -= 1,
+            Node::Relation(_) => {}
+        }
+        if found.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    found
 }
 
-impl Visitor for Depth {
-    type Break = &'static str;
-
-    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Self::Break> {
-        let mut open = vec![(query.body.as_ref(), 1)];
-        while let Some((body, depth)) = open.pop() {
-            if depth > DEPTH_MAX {
-                return ControlFlow::Break("set operations");
-            }
-            if let SetExpr::SetOperation { left, right, .. } = body {
-                open.extend([(left.as_ref(), depth + 1), (right.as_ref(), depth + 1)]);
-            }
+fn has_many_sets(query: &Query) -> bool {
+    let mut open = vec![(query.body.as_ref(), 1)];
+    while let Some((body, depth)) = open.pop() {
+        if depth > DEPTH_MAX {
+            return true;
         }
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<Self::Break> {
-        match select.from.iter().any(|table| table.joins.len() > DEPTH_MAX) {
-            true => ControlFlow::Break("joins"),
-            false => ControlFlow::Continue(()),
+        if let SetExpr::SetOperation { left, right, .. } = body {
+            open.extend([(left.as_ref(), depth + 1), (right.as_ref(), depth + 1)]);
         }
     }
-
-    fn pre_visit_expr(&mut self, _: &Expr) -> ControlFlow<Self::Break> {
-        self.exprs += 1;
-        match self.exprs > DEPTH_MAX {
-            true => ControlFlow::Break("operators"),
-            false => ControlFlow::Continue(()),
-        }
-    }
-
-    fn post_visit_expr(&mut self, _: &Expr) -> ControlFlow<Self::Break> {
-        self.exprs -= 1;
-        ControlFlow::Continue(())
-    }
+    false
 }

@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use crate::Error;
 use crate::lake::Lake;
 use crate::memory::Memory;
+use crate::timestamps::Microseconds;
 use crate::yields::YieldingJoins;
 
 /// More than any machine writes at the same time.
@@ -57,6 +58,7 @@ impl Engine {
             .with_config(config)
             .with_runtime_env(runtime(settings)?)
             .with_default_features()
+            .with_type_planner(Arc::new(Microseconds))
             .with_physical_optimizer_rule(Arc::new(YieldingJoins))
             .build();
         let memory = Memory::new(settings.notes.clone());

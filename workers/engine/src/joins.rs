@@ -7,20 +7,28 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
-    Expr, Ident, JoinConstraint, JoinOperator, Query as SqlQuery, Select, SelectItem, SetExpr, Spanned, TableFactor,
-    TableWithJoins, Visit, Visitor, visit_expressions,
+    Expr, Ident, JoinConstraint, JoinOperator, Select, SelectItem, SetExpr, Spanned, TableFactor, TableWithJoins,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 use flow::codes;
 
 use crate::sql::bytes;
 use crate::typing::Problem;
+use crate::walk::{Node, walk};
 use crate::{Query, spans};
 
 /// The first place at which a query means a merged column that would not be merged.
 pub(crate) fn unmerged(query: &Query) -> Option<Problem> {
-    let Statement::Statement(statement) = &query.statement else { return None };
-    let ControlFlow::Break(Found { column, span }) = statement.visit(&mut Finder) else { return None };
+    let Statement::Statement(statement) = query.statement.as_ref() else { return None };
+    let mut found = None;
+    walk(statement, &mut |node| match node {
+        Node::Query(query) => {
+            found = in_set(&query.body).break_value();
+            if found.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        }
+        _ => ControlFlow::Continue(()),
+    });
+    let Found { column, span } = found?;
     let message = match &column {
         Some(column) => format!("`{column}` would be NULL in rows that only the right side of this join has"),
         None => "columns of a natural join would be NULL in rows that only its right side has".to_owned(),
@@ -38,16 +46,6 @@ struct Found {
     /// `None`: those of a natural join.
     column: Option<String>,
     span: Span,
-}
-
-struct Finder;
-
-impl Visitor for Finder {
-    type Break = Found;
-
-    fn pre_visit_query(&mut self, query: &SqlQuery) -> ControlFlow<Found> {
-        in_set(&query.body)
-    }
 }
 
 fn in_set(body: &SetExpr) -> ControlFlow<Found> {
@@ -97,8 +95,13 @@ fn meant(column: &Ident, select: &Select) -> ControlFlow<Found> {
     if select.projection.iter().any(|item| matches!(item, SelectItem::Wildcard(_))) {
         return found(column.span);
     }
-    visit_expressions(select, |expr| match expr {
-        Expr::Identifier(name) if name.value.eq_ignore_ascii_case(&column.value) => found(name.span),
+    let mut named = None;
+    walk(select, &mut |node| match node {
+        Node::Expr(Expr::Identifier(name)) if name.value.eq_ignore_ascii_case(&column.value) => {
+            named = Some(name.span);
+            ControlFlow::Break(())
+        }
         _ => ControlFlow::Continue(()),
-    })
+    });
+    named.map_or(ControlFlow::Continue(()), found)
 }

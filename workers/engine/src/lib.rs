@@ -37,8 +37,10 @@ mod stage;
 mod stages;
 mod tables;
 mod textfile;
+mod timestamps;
 mod types;
 mod typing;
+mod walk;
 mod yields;
 
 pub use audit::Audit;

@@ -9,6 +9,8 @@ use deltalake::protocol::{DeltaOperation, SaveMode};
 use flow::plan::{Input, Output, Source, Task};
 use flow::spec::{Format, Mode, On};
 use flow::wire::{Assignment, CheckResult, Failure, Outcome};
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use tracing::Instrument as _;
 
 use crate::audit::{Audit, Seen, blocks};
@@ -155,7 +157,23 @@ impl Engine {
     }
 
     /// Runs a query and publishes its rows: stage, check, commit. A failed blocking check commits nothing.
-    pub async fn publish(&self, session: &Session, query: &Query, publish: Publish<'_>) -> Result<Outcome, Failure> {
+    ///
+    /// No `async fn`, see [`Session::planned`].
+    pub fn publish<'a>(
+        &'a self,
+        session: &'a Session,
+        query: &'a Query,
+        publish: Publish<'a>,
+    ) -> BoxFuture<'a, Result<Outcome, Failure>> {
+        self.stage_and_commit(session, query, publish).boxed()
+    }
+
+    async fn stage_and_commit(
+        &self,
+        session: &Session,
+        query: &Query,
+        publish: Publish<'_>,
+    ) -> Result<Outcome, Failure> {
         let table = self.lake.table(&publish.output.dataset)?;
         let plan = session.plan_to_run(query).await?;
         let plan = stage::as_published(plan).map_err(failure)?;

@@ -2,23 +2,26 @@
 
 use std::collections::BTreeMap;
 use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
 
 use datafusion::common::TableReference;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
-    self, CastKind, Expr, ObjectName, Spanned, Statement as SqlStatement, Value as SqlValue, VisitMut, VisitorMut,
+    self, CastKind, Expr, ObjectName, Spanned, Statement as SqlStatement, Value as SqlValue, Visit, VisitMut,
+    VisitorMut,
 };
 use datafusion::sql::sqlparser::tokenizer::{Location, Span};
 use flow::value::{ParamType, Value};
 
 use crate::spans::Known;
 use crate::typing::Problem;
+use crate::walk::{Node, walk};
 use crate::{Engine, depth, spans};
 
 /// A parsed query: one `SELECT`, with the tables it reads.
 #[derive(Clone, Debug)]
 pub struct Query {
-    pub(crate) statement: Statement,
+    pub(crate) statement: Arc<Statement>,
     pub(crate) text: String,
     /// Every table it names that is not a common table expression, once.
     pub references: Vec<Reference>,
@@ -44,13 +47,11 @@ impl Engine {
         let Statement::Statement(inner) = &statement else { return Err(spans::not_a_query(text)) };
         let SqlStatement::Query(query) = inner.as_ref() else { return Err(spans::not_a_query(text)) };
         depth::limited(query.as_ref(), text)?;
-        let mut query = query.clone();
-        let mut finder = Finder { text, tables: vec![], parameters: vec![] };
-        let _ = query.visit(&mut finder);
+        let named = Named::find(query.as_ref(), text);
         let resolved = self.state().resolve_table_references(&statement);
         let resolved = resolved.map_err(|error| spans::diagnose(&error, text, &Known::default()))?;
-        let references = resolved.iter().map(|table| reference(table, &finder.tables)).collect();
-        Ok(Query { statement, text: text.to_string(), references, parameters: finder.parameters })
+        let references = resolved.iter().map(|table| reference(table, &named.tables)).collect();
+        Ok(Query { statement: Arc::new(statement), text: text.to_string(), references, parameters: named.parameters })
     }
 }
 
@@ -74,7 +75,7 @@ impl Query {
     /// The query with every `$name` replaced by its value, as a typed literal of the syntax tree.
     /// A parameter without a value is a typed NULL: enough to compile, never run.
     pub fn bind(mut self, values: &BTreeMap<String, Bound>) -> Query {
-        if let Statement::Statement(inner) = &mut self.statement {
+        if let Statement::Statement(inner) = Arc::make_mut(&mut self.statement) {
             let _ = inner.visit(&mut Binder { values });
         }
         self
@@ -127,40 +128,44 @@ pub(crate) fn bind_expr(mut expr: Expr, values: &BTreeMap<String, Bound>) -> Exp
 }
 
 /// The `$name`s of an expression, with where each stands in `text`.
-pub(crate) fn expr_parameters(expr: &mut Expr, text: &str) -> Vec<(String, Range<usize>)> {
-    let mut finder = Finder { text, tables: vec![], parameters: vec![] };
-    let _ = VisitMut::visit(expr, &mut finder);
-    finder.parameters
+pub(crate) fn expr_parameters(expr: &Expr, text: &str) -> Vec<(String, Range<usize>)> {
+    Named::find(expr, text).parameters
 }
 
-struct Finder<'a> {
-    text: &'a str,
+/// What a tree names, with where each stands.
+#[derive(Default)]
+struct Named {
     tables: Vec<(String, Range<usize>)>,
     parameters: Vec<(String, Range<usize>)>,
 }
 
-impl VisitorMut for Finder<'_> {
-    type Break = ();
-
-    fn pre_visit_relation(&mut self, relation: &mut ObjectName) -> ControlFlow<()> {
-        let part = |ident: &ast::Ident| match ident.quote_style {
-            Some(_) => ident.value.clone(),
-            None => ident.value.to_lowercase(),
-        };
-        let name: Vec<String> = relation.0.iter().filter_map(|part| part.as_ident()).map(part).collect();
-        self.tables.push((name.join("."), bytes(self.text, relation.span())));
-        ControlFlow::Continue(())
+impl Named {
+    fn find(tree: &impl Visit, text: &str) -> Named {
+        let mut named = Named::default();
+        walk(tree, &mut |node| {
+            match node {
+                Node::Relation(name) => named.tables.push((full_name(name), bytes(text, name.span()))),
+                Node::Expr(Expr::Value(value)) => {
+                    if let SqlValue::Placeholder(name) = &value.value {
+                        let name = name.trim_start_matches('$').to_string();
+                        named.parameters.push((name, bytes(text, value.span)));
+                    }
+                }
+                _ => {}
+            }
+            ControlFlow::Continue(())
+        });
+        named
     }
+}
 
-    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        if let Expr::Value(value) = expr
-            && let SqlValue::Placeholder(name) = &value.value
-        {
-            let name = name.trim_start_matches('$').to_string();
-            self.parameters.push((name, bytes(self.text, value.span)));
-        }
-        ControlFlow::Continue(())
-    }
+fn full_name(relation: &ObjectName) -> String {
+    let part = |ident: &ast::Ident| match ident.quote_style {
+        Some(_) => ident.value.clone(),
+        None => ident.value.to_lowercase(),
+    };
+    let parts: Vec<String> = relation.0.iter().filter_map(|part| part.as_ident()).map(part).collect();
+    parts.join(".")
 }
 
 struct Binder<'a> {

@@ -6,6 +6,7 @@ use std::panic::AssertUnwindSafe;
 
 use datafusion::common::TableReference;
 use datafusion::common::tree_node::TreeNode;
+use datafusion::error::Result as PlanResult;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{Select, SelectItem, SetExpr, Spanned, Statement as SqlStatement};
@@ -14,10 +15,11 @@ use flow::lineage;
 use flow::plan::Column;
 use flow::wire::Failure;
 use futures::FutureExt;
+use futures::future::BoxFuture;
 
 use crate::session::Session;
 use crate::sql::{Query, bytes};
-use crate::{canonical, joins, spans, types};
+use crate::{canonical, joins, spans, timestamps, types};
 
 /// What is told of the planner's reasons at most.
 const WHY_CHARS_MAX: usize = 120;
@@ -85,7 +87,7 @@ impl Session {
             return Err(vec![problem]);
         }
         let plan = async {
-            let plan = self.state.statement_to_plan(query.statement.clone()).await?;
+            let plan = timestamps::whole_seconds(self.planned(&query.statement).await?)?;
             self.state.analyzer().execute_and_check(plan, self.state.config_options(), |_, _| {})
         };
         match AssertUnwindSafe(plan).catch_unwind().await {
@@ -96,6 +98,13 @@ impl Session {
                 Err(vec![Problem { code: codes::SQL_NOT_PLANNED, message, hint, span: spans::whole(&query.text) }])
             }
         }
+    }
+
+    /// What a statement means, before types are coerced.
+    ///
+    /// No `async fn`, whose body is compiled again by each crate that awaits it, and the whole planner with it.
+    pub(crate) fn planned(&self, statement: &Statement) -> BoxFuture<'_, PlanResult<LogicalPlan>> {
+        self.state.statement_to_plan(statement.clone()).boxed()
     }
 
     /// Not every subquery that makes sense can be run: that shows only when it is planned to the end.

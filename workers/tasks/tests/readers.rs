@@ -36,6 +36,33 @@ async fn what_is_nested_is_read_by_another_flow() {
     assert_eq!(lab.query("select * from g.t").await, "a,first\n1,2024-01-01T12:00:00\n");
 }
 
+/// An open end is often written so; counted in nanoseconds it would be beyond the end of time.
+#[tokio::test(flavor = "multi_thread")]
+async fn times_reach_to_the_end_of_9999() {
+    let mut lab = Lab::new();
+    lab.write("in.csv", "id,since,until\n1,2013-01-01T00:00:00,9999-12-31T00:00:00\n2,2013-06-01T00:00:00,\n");
+    let flow = r#"
+        name = "f"
+        [params]
+        end = { type = "timestamp", default = "9999-12-31" }
+        [sources.raw]
+        path = "in.csv"
+        [tasks.spans]
+        sql = """select id, since, coalesce(until, timestamp '9999-12-31') as until, cast('9999-12-31' as timestamp) as c,
+                 '9999-12-31T23:59:59.999999'::timestamp as last, cast(id as timestamp) as early, $end as p from raw"""
+        checks = [{ sql = "select * from spans where until <> timestamp '9999-12-31' or p <> until or c <> until" }]
+        [tasks.open]
+        sql = "select count(*) as n from spans where until = $end and since < timestamp '2013-02-01' and until > since"
+    "#;
+    let ended = lab.run(flow, &[]).await;
+    assert_eq!((outcome(&ended, "spans").rows_out, outcome(&ended, "open").rows_out), (Some(2), Some(1)));
+    // Whole numbers are seconds since 1970.
+    let far = "9999-12-31T00:00:00,9999-12-31T23:59:59.999999,1970-01-01T00:00:0";
+    let spans = lab.query("select id, until, last, early from f.spans order by id").await;
+    assert_eq!(spans, format!("id,until,last,early\n1,{far}1\n2,{far}2\n"));
+    assert_eq!(lab.query("select n from f.open").await, "n\n1\n");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_limit_holds_where_no_column_is_read() {
     let mut lab = Lab::new();

@@ -1,14 +1,15 @@
 //! A query's text with its tokens and its syntax tree.
 
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 
 use datafusion::common::Span;
-use datafusion::sql::sqlparser::ast::{self, Spanned, visit_expressions};
+use datafusion::sql::sqlparser::ast::{self, Spanned};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::{self, Location, Token, Tokenizer};
 
 use crate::sql::{byte, bytes};
+use crate::walk;
 
 pub struct Text<'a> {
     pub sql: &'a str,
@@ -84,11 +85,10 @@ impl<'a> Text<'a> {
     pub fn expr_ranges(&self, wanted: impl Fn(&ast::Expr) -> bool) -> Vec<Range<usize>> {
         let statements = Parser::parse_sql(&PostgreSqlDialect {}, self.sql).unwrap_or_default();
         let mut ranges = Vec::new();
-        let _ = visit_expressions(&statements, |expr| {
+        walk::exprs(&statements, &mut |expr| {
             if wanted(expr) {
                 ranges.push(self.closed(bytes(self.sql, expr.span())));
             }
-            ControlFlow::<()>::Continue(())
         });
         ranges
     }
