@@ -49,6 +49,10 @@ impl Engine {
     /// Opens nothing yet: a lake that does not exist is made by the first publish.
     pub fn new(settings: &Settings) -> Result<Engine, Error> {
         let lake = Lake::new(&settings.lake)?;
+        let runtime = runtime(settings)?;
+        if let Some(objects) = &lake.objects {
+            runtime.register_object_store(&lake.root, objects.clone());
+        }
         let config = SessionConfig::new()
             .with_information_schema(false)
             .with_create_default_catalog_and_schema(false)
@@ -56,7 +60,7 @@ impl Engine {
             .set_bool("datafusion.execution.skip_physical_aggregate_schema_check", true);
         let state = SessionStateBuilder::new()
             .with_config(config)
-            .with_runtime_env(runtime(settings)?)
+            .with_runtime_env(runtime)
             .with_default_features()
             .with_type_planner(Arc::new(Microseconds))
             .with_physical_optimizer_rule(Arc::new(YieldingJoins))

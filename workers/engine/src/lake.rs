@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
-use deltalake::logstore::{LogStoreRef, StorageConfig, logstore_for};
+use deltalake::logstore::{LogStoreRef, ObjectStoreRef, StorageConfig, logstore_for};
 use deltalake::{DeltaTable, DeltaTableError};
 use flow::wire::Failure;
 use url::Url;
 use uuid::Uuid;
 
 use crate::error::{delta, io};
-use crate::{Error, durable, tables};
+use crate::{Error, durable, objects, tables};
 
 /// The file of a lake's folder that tells it from others.
 const ID_FILE: &str = "_lake_id";
@@ -19,9 +19,11 @@ const ID_FILE: &str = "_lake_id";
 /// Where datasets live.
 #[derive(Clone, Debug)]
 pub(crate) struct Lake {
-    root: Url,
+    pub(crate) root: Url,
     /// The folder, if the lake is on this machine.
     pub(crate) folder: Option<PathBuf>,
+    /// The object store, if it is in one.
+    pub(crate) objects: Option<ObjectStoreRef>,
 }
 
 impl Lake {
@@ -36,12 +38,13 @@ impl Lake {
             if !root.path().ends_with('/') {
                 root.set_path(&format!("{}/", root.path()));
             }
-            return Ok(Lake { root, folder: None });
+            let objects = Some(objects::open(&root).map_err(|error| invalid(&error))?);
+            return Ok(Lake { root, folder: None, objects });
         }
         let folder = std::path::absolute(place.strip_prefix("file://").unwrap_or(place))
             .map_err(|error| invalid(&error.to_string()))?;
         let root = Url::from_directory_path(&folder).map_err(|()| invalid("not an absolute path"))?;
-        Ok(Lake { root, folder: Some(folder) })
+        Ok(Lake { root, folder: Some(folder), objects: None })
     }
 
     /// What tells it from others, if anything does yet.
@@ -78,54 +81,41 @@ impl Lake {
 
     /// The names of all datasets, `flow.task`, sorted.
     pub(crate) async fn datasets(&self) -> Result<Vec<String>, Failure> {
+        let begun = self.begun().await?;
         let Some(root) = &self.folder else {
-            return self.remote_datasets().await;
+            let mut published = vec![];
+            for name in begun {
+                let below = self.below(Some(&deltalake::Path::from(name.replacen('.', "/", 1)))).await?;
+                published.extend(below.iter().any(|it| it == "_delta_log").then_some(name));
+            }
+            return Ok(published);
         };
         let published = |name: &String| root.join(name.replacen('.', "/", 1)).join("_delta_log").is_dir();
-        Ok(begun(root)?.into_iter().filter(published).collect())
+        Ok(begun.into_iter().filter(published).collect())
     }
 
-    async fn remote_datasets(&self) -> Result<Vec<String>, Failure> {
-        let open = |error: &DeltaTableError| delta("failed to list the lake", error);
-        let log = logstore_for(&self.root, StorageConfig::default()).map_err(|error| open(&error))?;
-        let store = log.object_store(None);
-        let list = |prefix: Option<deltalake::Path>| {
-            let store = store.clone();
-            async move {
-                let listed = store.list_with_delimiter(prefix.as_ref()).await;
-                listed.map_err(|error| Failure::external(format!("failed to list the lake: {error}")))
-            }
-        };
+    /// The names of all datasets, sorted; some may never have been published.
+    pub(crate) async fn begun(&self) -> Result<Vec<String>, Failure> {
         let mut found = vec![];
-        for flow in list(None).await?.common_prefixes {
-            for task in list(Some(flow.clone())).await?.common_prefixes {
-                if list(Some(task.clone()))
-                    .await?
-                    .common_prefixes
-                    .iter()
-                    .any(|path| path.filename() == Some("_delta_log"))
-                {
-                    found.push(format!(
-                        "{}.{}",
-                        flow.filename().unwrap_or_default(),
-                        task.filename().unwrap_or_default()
-                    ));
-                }
-            }
+        for flow in self.below(None).await? {
+            let tasks = self.below(Some(&deltalake::Path::from(flow.as_str()))).await?;
+            found.extend(tasks.into_iter().map(|task| format!("{flow}.{task}")));
         }
         found.sort();
         Ok(found)
     }
-}
 
-/// The names of all datasets of a lake on this machine, sorted; some may never have been published.
-pub(crate) fn begun(root: &Path) -> Result<Vec<String>, Failure> {
-    let mut found = vec![];
-    for flow in folders(root)? {
-        found.extend(folders(&root.join(&flow))?.into_iter().map(|task| format!("{flow}.{task}")));
+    /// The names of the folders in a folder of the lake.
+    async fn below(&self, path: Option<&deltalake::Path>) -> Result<Vec<String>, Failure> {
+        if let Some(root) = &self.folder {
+            return folders(&path.map_or_else(|| root.clone(), |path| root.join(path.as_ref())));
+        }
+        let log = logstore_for(&self.root, StorageConfig::default())
+            .map_err(|error| delta("failed to open the lake", &error))?;
+        let listed = log.object_store(None).list_with_delimiter(path).await;
+        let listed = listed.map_err(|error| Failure::external(format!("failed to list the lake: {error}")))?;
+        Ok(listed.common_prefixes.iter().filter_map(|path| path.filename().map(str::to_owned)).collect())
     }
-    found.sort();
-    Ok(found)
 }
 
 /// The folders in a folder, but for hidden ones; none if it does not exist.
@@ -156,6 +146,14 @@ impl Table {
     /// The path or URL that other programs open.
     pub(crate) fn location(&self) -> String {
         self.folder.as_ref().map_or_else(|| self.url.to_string(), |folder| folder.display().to_string())
+    }
+
+    /// The path or URL of a file of the table.
+    pub(crate) fn location_of(&self, path: &str) -> String {
+        match &self.folder {
+            Some(folder) => folder.join(path).display().to_string(),
+            None => self.file_url(path).to_string(),
+        }
     }
 
     /// The latest version, or `None` if nothing was ever published.

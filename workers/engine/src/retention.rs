@@ -7,11 +7,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Component, Path};
 
-use datafusion::object_store::ObjectStoreExt;
 use deltalake::DeltaTable;
 use flow::spec::Mode;
 use flow::wire::Failure;
-use futures::TryStreamExt;
 use serde::Serialize;
 
 use crate::error::{delta, io};
@@ -73,7 +71,7 @@ impl Engine {
         if !dry_run {
             checkpoint(&table, &kept, oldest).await?;
             for (path, _) in &files {
-                remove(&table, path).await?;
+                table.remove(path).await?;
             }
             forget(&table, oldest).await?;
         }
@@ -145,29 +143,8 @@ async fn forget(table: &Table, version: u64) -> Result<(), Failure> {
     let of = |name: &str| name.get(..20)?.parse::<u64>().ok();
     let is_old = |name: &&String| of(name).is_some_and(|it| it < version);
     for name in table.log_names().await?.iter().filter(is_old) {
-        remove(table, &format!("_delta_log/{name}")).await?;
+        table.remove(&format!("_delta_log/{name}")).await?;
     }
-    Ok(())
-}
-
-/// Removes a file of a table, and the folders that it leaves empty. One that is gone already is no error.
-async fn remove(table: &Table, path: &str) -> Result<(), Failure> {
-    let Some(folder) = &table.folder else {
-        let removed = table.log.object_store(None).delete(&deltalake::Path::from(path)).await;
-        return match removed {
-            Ok(()) | Err(datafusion::object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(Failure::external(format!("failed to remove `{path}` of `{}`: {error}", table.dataset))),
-        };
-    };
-    let file = folder.join(path);
-    match std::fs::remove_file(&file) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(io("failed to remove", &file, &error));
-        }
-        _ => {}
-    }
-    let above = file.ancestors().skip(1).take_while(|above| above.starts_with(folder) && above != folder);
-    above.take_while(|folder| std::fs::remove_dir(folder).is_ok()).for_each(drop);
     Ok(())
 }
 
@@ -176,19 +153,5 @@ impl Table {
     pub(crate) async fn oldest(&self) -> Result<Option<u64>, Failure> {
         let version = |name: &String| name.strip_suffix(".json")?.parse().ok();
         Ok(self.log_names().await?.iter().find_map(version))
-    }
-
-    /// The names of the files in the log's folder, sorted: versions come in their order.
-    async fn log_names(&self) -> Result<BTreeSet<String>, Failure> {
-        let Some(folder) = &self.folder else {
-            let listed = self.log.object_store(None);
-            let listed = listed.list(Some(&deltalake::Path::from("_delta_log")));
-            let names = listed.try_filter_map(async |file| Ok(file.location.filename().map(str::to_owned)));
-            let failed = |error| Failure::external(format!("failed to list the log of `{}`: {error}", self.dataset));
-            return names.try_collect().await.map_err(failed);
-        };
-        let log = folder.join("_delta_log");
-        let entries = std::fs::read_dir(&log).map_err(|error| io("failed to list", &log, &error))?;
-        Ok(entries.filter_map(Result::ok).filter_map(|entry| entry.file_name().into_string().ok()).collect())
     }
 }

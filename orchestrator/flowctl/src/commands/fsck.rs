@@ -77,7 +77,7 @@ fn of_store(found: store::Finding) -> Finding {
 }
 
 fn of_lake(found: engine::Finding) -> Finding {
-    let engine::Finding { dataset, kind, message, path, repaired } = found;
+    let engine::Finding { dataset, kind, message, path, repaired, .. } = found;
     Finding { place: "lake", kind, message, run_id: None, dataset: Some(dataset), path: Some(path), repaired }
 }
 
