@@ -200,7 +200,9 @@ fn timestamp(text: &str) -> Option<i64> {
     let zoned = || Some(text.parse::<Timestamp>().ok()?.as_microsecond());
     // Also what no zone can have any more, as the last day of 9999.
     let utc = || {
-        let time: DateTime = text.trim_end_matches(['Z', 'z']).parse().ok()?;
+        let time = text.strip_suffix(['Z', 'z']).unwrap_or(text);
+        let time: DateTime =
+            time.parse().ok().filter(|_| !time.get(10..).is_some_and(|it| it.contains(['+', '-', 'Z'])))?;
         i64::try_from(time.duration_since(EPOCH).as_micros()).ok()
     };
     if shape { zoned().or_else(utc) } else { None }
@@ -315,9 +317,16 @@ mod tests {
         assert_eq!(
             texts(
                 &ParamType::Timestamp,
-                &["2013-13-01T00:00:00Z", "10:00", "2013-01-31T10:00:00[Europe/Paris]", "now"]
+                &[
+                    "9999-12-31T12:00:00+02:00",
+                    "2013-01-31ZZ",
+                    "2013-13-01T00:00:00Z",
+                    "10:00",
+                    "2013-01-31T10:00:00[Europe/Paris]",
+                    "now"
+                ]
             ),
-            [None, None, None, None]
+            vec![None; 6]
         );
     }
 

@@ -34,8 +34,7 @@ pub struct Compiler {
 }
 
 impl Compiler {
-    /// What is wrong with a flow may be told; with a request for a run, what is wrong with that, too.
-    async fn compile(&self, written: &Written, order: Option<&Order>) -> Result<Compiled, Told> {
+    async fn compile(&self, written: &Written, order: Option<&Order>) -> Result<Compiled, Trouble> {
         let (engine, pools) = (self.engine.clone(), self.pools.clone());
         let (written, order) = (written.clone(), order.cloned());
         let compiled = cores::on(&self.cores, async move {
@@ -49,12 +48,14 @@ impl Compiler {
                 sql_files: Some(sql_files),
             };
             let compiled = tasks::compile(&engine, file, text, options).await;
-            match first_mistake(&compiled, file, text) {
-                Some(mistake) => Err(mistake),
-                None => Ok(compiled),
+            match (first_mistake(&compiled, file, text), &compiled.away) {
+                (Some(mistake), _) => Err(Trouble::Flow(Cause::Mistake, mistake)),
+                (None, Some(failure)) => Err(Trouble::Flow(Cause::Away, failure.message.clone().into())),
+                (None, None) => Ok(compiled),
             }
         });
-        compiled.await.map_err(|error| Told::from(format!("the compiler failed: {error}")))?
+        let failed = |error| Trouble::Flow(Cause::Away, format!("the compiler failed: {error}").into());
+        compiled.await.map_err(failed)?
     }
 
     async fn pinned(&self, plan: Plan, known: Pins) -> Result<Pins, Trouble> {
@@ -98,7 +99,7 @@ impl Compile for Compiler {
     }
 
     async fn load(&self, written: &Written) -> Result<Loaded, Told> {
-        let compiled = self.compile(written, None).await?;
+        let compiled = self.compile(written, None).await.map_err(|trouble| Error::from(trouble).told().1)?;
         let nameless = || Told::from(format!("{}: the flow has no name", written.file.display()));
         let name = compiled.name.ok_or_else(nameless)?;
         let schedule = spec::parse(&written.text).0.and_then(|flow| Schedule::of(flow.schedule?.get_ref()));
@@ -106,7 +107,7 @@ impl Compile for Compiler {
     }
 
     async fn plan(&self, written: &Written, order: &Order) -> Result<Plan, Trouble> {
-        let compiled = self.compile(written, Some(order)).await.map_err(|told| Trouble::Flow(Cause::Mistake, told))?;
+        let compiled = self.compile(written, Some(order)).await?;
         compiled.plan.ok_or_else(|| Trouble::Flow(Cause::Request, flow_file::misfit(&compiled.usage).told().1))
     }
 

@@ -17,6 +17,7 @@ use tasks::{Compiled, Options};
 
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::local;
 use crate::print::diagnostics;
 
 /// A flow file that was compiled.
@@ -196,6 +197,9 @@ async fn compile(engine: &Engine, file: &Path, options: Options<'_>) -> Result<F
     let (text, compiled) = match String::from_utf8(bytes) {
         Ok(text) => {
             let compiled = tasks::compile(engine, file, &text, options).await;
+            if let Some(failure) = compiled.away {
+                return Err(local::failed(failure));
+            }
             (text, compiled)
         }
         Err(error) => {

@@ -46,8 +46,18 @@ pub struct Order {
 /// Opens the store for a command that changes the lake, too, which is to be that of the servers.
 pub async fn open_to_write(cx: &Context) -> Result<Store, Error> {
     let store = open(cx).await?;
-    store.share_lake(|| cx.engine().ok()?.lake_id()).await?;
+    share_lake(cx, &store).await?;
     Ok(store)
+}
+
+/// Refuses another lake than that of a server that works now.
+pub async fn share_lake(cx: &Context, store: &Store) -> Result<(), Error> {
+    if store.is_served().await? {
+        let engine = cx.engine()?;
+        reach(&engine).await?;
+        store.share_lake(engine.lake_id().as_deref()).await?;
+    }
+    Ok(())
 }
 
 /// Opens the store to write. Runs whose process died are closed first.
@@ -96,16 +106,24 @@ pub async fn pin_knowing(engine: &Engine, plan: &Plan, known: &Pins) -> Result<P
     })
 }
 
-/// Whether the lake can be written at all: to learn it from the first task would be late.
-pub fn ready(settings: &Settings) -> Result<(), Error> {
+/// Whether the lake can be used at all: to learn it from the first task would be late.
+pub async fn ready(settings: &Settings, engine: &Engine) -> Result<(), Error> {
     if settings.lake.contains("://") {
-        return Ok(());
+        return reach(engine).await;
     }
     let lake = Path::new(&settings.lake);
     let made = std::fs::create_dir_all(lake).map_err(|error| error.to_string());
     made.and_then(|()| place::writable(lake)).map_err(|why| {
         Error::new(Exit::Unreachable, format!("the lake {} cannot be written: {why}", settings.lake))
             .hint("--lake, FLOWCTL_LAKE or `lake` in flowctl.toml say where it is")
+    })
+}
+
+/// Whether a lake in an object store answers.
+pub async fn reach(engine: &Engine) -> Result<(), Error> {
+    engine.reach_lake().await.map_err(|error| {
+        Error::from(error)
+            .hint("AWS_ENDPOINT_URL, AWS_REGION and AWS_ACCESS_KEY_ID, or those of GOOGLE or AZURE, say how to get in")
     })
 }
 
@@ -121,7 +139,7 @@ pub fn failed(failure: Failure) -> Error {
 /// Runs to the end, attempts on `cores`, and tells how it went.
 pub async fn run(cx: &Context, cores: Handle, engine: Engine, store: Store, order: Order) -> Result<Exit, Error> {
     let settings = cx.settings()?;
-    ready(settings)?;
+    ready(settings, &engine).await?;
     let plan = Arc::new(order.plan);
     let pins = pin(&engine, &plan, Some(&store)).await?;
     let run_id = uuid::Uuid::now_v7().to_string();

@@ -88,6 +88,10 @@ impl Store {
     /// one does with another lake: what one publishes the other would never find.
     pub async fn serve(&self, server: &str, lake: Option<&str>, lease_ms: u64) -> Result<(), Error> {
         let mut tx = self.db.begin().await?;
+        if matches!(self.db, Db::Postgres { .. }) {
+            // Differs: two that come in at once would not see each other; SQLite has locked the whole file already.
+            tx.script(include_str!("../sql/servers_lock.postgres.sql")).await?;
+        }
         for mut row in tx.fetch(include_str!("../sql/servers_others.sql"), &[server.into()]).await? {
             let (other, theirs) = (row.text()?, row.text_or_null()?);
             if matches!(self.db, Db::Sqlite { .. }) {
@@ -103,21 +107,20 @@ impl Store {
         tx.commit().await
     }
 
-    /// Refuses who would publish into another lake than a server that works now. `lake` is asked only if there is one.
+    /// Whether a server works now.
+    pub async fn is_served(&self) -> Result<bool, Error> {
+        Ok(!self.db.read(include_str!("../sql/servers_others.sql"), &["".into()]).await?.is_empty())
+    }
+
+    /// Refuses who would publish into another lake than a server that works now.
     ///
     /// # Errors
     ///
-    /// [`Kind::Refused`] if it is another.
-    pub async fn share_lake(&self, lake: impl FnOnce() -> Option<String>) -> Result<(), Error> {
-        let rows = self.db.read(include_str!("../sql/servers_others.sql"), &["".into()]).await?;
-        if rows.is_empty() {
-            return Ok(());
-        }
-        // One that has no id yet is none that a server works on.
-        let ours = lake().unwrap_or_default();
-        for mut row in rows {
+    /// [`Kind::Refused`] if it is another. One that has no id yet is none that a server works on.
+    pub async fn share_lake(&self, lake: Option<&str>) -> Result<(), Error> {
+        for mut row in self.db.read(include_str!("../sql/servers_others.sql"), &["".into()]).await? {
             let (server, theirs) = (row.text()?, row.text_or_null()?);
-            if is_another(Some(&ours), theirs.as_deref()) {
+            if is_another(Some(lake.unwrap_or_default()), theirs.as_deref()) {
                 return Err(self.apart(&server));
             }
         }

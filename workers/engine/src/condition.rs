@@ -49,7 +49,7 @@ impl Engine {
         let schema = DFSchema::empty();
         let expr = ExprWithAlias { expr: bind_expr(condition.expr.clone(), values), alias: None };
         let expr = self.state().create_logical_expr_from_sql_expr(expr, &schema);
-        let expr = expr.and_then(|expr| timestamps::whole_seconds_in(expr, &schema)).map_err(diagnose)?.data;
+        let expr = expr.and_then(|expr| timestamps::kept_in(expr, &schema)).map_err(diagnose)?.data;
         let kind = expr.get_type(&schema).map_err(diagnose)?;
         if !matches!(kind, DataType::Boolean | DataType::Null) {
             let message = format!("the condition is {}, not true or false", crate::types::word(&kind));

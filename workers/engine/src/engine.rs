@@ -79,6 +79,14 @@ impl Engine {
         self.lake.mark()
     }
 
+    /// Whether the lake answers, if it is in an object store.
+    ///
+    /// # Errors
+    /// [`Error::Lake`] if it does not, or lets nobody in.
+    pub async fn reach_lake(&self) -> Result<(), Error> {
+        self.lake.reach().await
+    }
+
     /// What every session begins with.
     pub(crate) fn state(&self) -> &SessionState {
         self.state.as_ref().borrow()

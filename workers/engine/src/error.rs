@@ -46,6 +46,9 @@ impl From<Failure> for Error {
 
 /// What an execution error means: the user's data, the world, or us.
 pub(crate) fn failure(error: DataFusionError) -> Failure {
+    if is_of_object_store(&error) {
+        return external(text(&error));
+    }
     match error.find_root() {
         DataFusionError::ResourcesExhausted(message) => Failure {
             whose: Whose::External,
@@ -56,7 +59,7 @@ pub(crate) fn failure(error: DataFusionError) -> Failure {
             ),
             checks: vec![],
         },
-        DataFusionError::IoError(_) | DataFusionError::ObjectStore(_) => external(text(&error)),
+        DataFusionError::IoError(_) => external(text(&error)),
         DataFusionError::Internal(message) => Failure::internal(first_line(message)),
         _ => Failure::user(text(&error)),
     }
@@ -66,8 +69,14 @@ pub(crate) fn failure(error: DataFusionError) -> Failure {
 pub(crate) fn delta(action: &str, error: &DeltaTableError) -> Failure {
     let text = error.to_string();
     let failure = external(format!("{action}: {}", first_line(&text)));
-    let retry = matches!(error, DeltaTableError::ObjectStore { .. } | DeltaTableError::Io { .. }) || is_full(&text);
+    let retry = is_of_object_store(error) || matches!(error, DeltaTableError::Io { .. }) || is_full(&text);
     Failure { retry, ..failure }
+}
+
+/// Whether an object store is behind it, however deep: it may be back soon.
+fn is_of_object_store(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    causes.any(|error| error.is::<datafusion::object_store::Error>())
 }
 
 /// The world's fault. That a disk is full is told in the same words whichever library met it.

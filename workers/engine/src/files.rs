@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use datafusion::object_store::{Error as StoreError, ObjectStoreExt};
 use flow::wire::Failure;
@@ -49,18 +49,23 @@ impl Table {
             return names.try_collect().await.map_err(failed);
         };
         let log = folder.join("_delta_log");
-        let entries = std::fs::read_dir(&log).map_err(|error| io("failed to list", &log, &error))?;
+        let entries = match std::fs::read_dir(&log) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(BTreeSet::new()),
+            Err(error) => return Err(io("failed to list", &log, &error)),
+        };
         Ok(entries.filter_map(Result::ok).filter_map(|entry| entry.file_name().into_string().ok()).collect())
     }
 
     /// Removes a file, and the folders that it leaves empty. One that is gone already is no error.
     pub(crate) async fn remove(&self, path: &str) -> Result<(), Failure> {
         let Some(folder) = &self.folder else {
-            return match self.log.object_store(None).delete(&deltalake::Path::from(path)).await {
+            let failed = |error| Failure::external(format!("failed to remove `{path}` of `{}`: {error}", self.dataset));
+            // As the store calls it: what is encoded in it must not be encoded once more.
+            let path = deltalake::Path::parse(path).map_err(|error| failed(error.into()))?;
+            return match self.log.object_store(None).delete(&path).await {
                 Ok(()) | Err(StoreError::NotFound { .. }) => Ok(()),
-                Err(error) => {
-                    Err(Failure::external(format!("failed to remove `{path}` of `{}`: {error}", self.dataset)))
-                }
+                Err(error) => Err(failed(error)),
             };
         };
         let file = folder.join(path);
@@ -97,7 +102,7 @@ fn in_folder(table: &Path) -> Result<Vec<Stored>, Failure> {
     Ok(found)
 }
 
-fn stored(table: &Path, path: &PathBuf, is_file: bool) -> Option<Stored> {
+fn stored(table: &Path, path: &Path, is_file: bool) -> Option<Stored> {
     let found = path.metadata().ok()?;
     // What somebody else has put there is as new as can be, so that it stays.
     let touched_ms = if is_file { found.mtime() * 1000 + found.mtime_nsec() / 1_000_000 } else { i64::MAX };

@@ -1,11 +1,11 @@
 //! Where datasets live: a folder or an object-store prefix of Delta tables.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use datafusion::catalog::TableProvider;
+use deltalake::DeltaTable;
 use deltalake::logstore::{LogStoreRef, ObjectStoreRef, StorageConfig, logstore_for};
-use deltalake::{DeltaTable, DeltaTableError};
 use flow::wire::Failure;
 use url::Url;
 use uuid::Uuid;
@@ -24,6 +24,8 @@ pub(crate) struct Lake {
     pub(crate) folder: Option<PathBuf>,
     /// The object store, if it is in one.
     pub(crate) objects: Option<ObjectStoreRef>,
+    /// The id of a lake in an object store, once that was reached.
+    known: Arc<OnceLock<String>>,
 }
 
 impl Lake {
@@ -39,17 +41,17 @@ impl Lake {
                 root.set_path(&format!("{}/", root.path()));
             }
             let objects = Some(objects::open(&root).map_err(|error| invalid(&error))?);
-            return Ok(Lake { root, folder: None, objects });
+            return Ok(Lake { root, folder: None, objects, known: Arc::default() });
         }
         let folder = std::path::absolute(place.strip_prefix("file://").unwrap_or(place))
             .map_err(|error| invalid(&error.to_string()))?;
         let root = Url::from_directory_path(&folder).map_err(|()| invalid("not an absolute path"))?;
-        Ok(Lake { root, folder: Some(folder), objects: None })
+        Ok(Lake { root, folder: Some(folder), objects: None, known: Arc::default() })
     }
 
     /// What tells it from others, if anything does yet.
     pub(crate) fn id(&self) -> Option<String> {
-        let Some(folder) = &self.folder else { return Some(self.root.to_string()) };
+        let Some(folder) = &self.folder else { return self.known.get().cloned() };
         let id = std::fs::read_to_string(folder.join(ID_FILE)).ok()?;
         Some(id.trim().to_owned()).filter(|id| !id.is_empty())
     }
@@ -66,6 +68,18 @@ impl Lake {
             }
         }
         self.id()
+    }
+
+    /// Whether an object store answers that has it; from then on its id is known.
+    pub(crate) async fn reach(&self) -> Result<(), Error> {
+        if self.folder.is_some() {
+            return Ok(());
+        }
+        let told = |why: &str| Error::Lake(format!("the lake {} is out of reach: {why}", self.root));
+        let log = logstore_for(&self.root, StorageConfig::default()).map_err(|error| told(&error.to_string()))?;
+        let id = objects::id(log.object_store(None).as_ref()).await.map_err(|error| told(&error.to_string()))?;
+        id.map(|id| self.known.set(id));
+        Ok(())
     }
 
     /// The table of `flow.task`.
@@ -158,14 +172,7 @@ impl Table {
 
     /// The latest version, or `None` if nothing was ever published.
     pub(crate) async fn latest(&self) -> Result<Option<u64>, Failure> {
-        if let Some(folder) = &self.folder {
-            return latest_on_disk(&folder.join("_delta_log"));
-        }
-        match self.log.get_latest_version(0).await {
-            Ok(version) => Ok(Some(version)),
-            Err(DeltaTableError::InvalidVersion(_) | DeltaTableError::NotATable(_)) => Ok(None),
-            Err(error) => Err(delta(&format!("failed to look at `{}`", self.dataset), &error)),
-        }
+        Ok(self.log_names().await?.iter().filter_map(|name| version_of(name)).max())
     }
 
     /// The URL of a file of the table, whose path is below the table and may hold any character.
@@ -178,7 +185,7 @@ impl Table {
         url
     }
 
-    /// Whether the log may have an entry for `version`; in an object store nobody knows.
+    /// Whether the log may have an entry for `version`; in an object store nobody knows before he has asked.
     pub(crate) fn may_hold(&self, version: u64) -> bool {
         self.folder.as_ref().is_none_or(|folder| folder.join("_delta_log").join(entry(version)).exists())
     }
@@ -205,16 +212,7 @@ pub(crate) fn entry(version: u64) -> String {
     format!("{version:020}.json")
 }
 
-/// The highest version in a log folder: commits and checkpoints are named by it.
-fn latest_on_disk(log: &Path) -> Result<Option<u64>, Failure> {
-    let entries = match std::fs::read_dir(log) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(io("failed to list", log, &error)),
-    };
-    let version = |entry: std::fs::DirEntry| {
-        let name = entry.file_name();
-        name.to_str()?.strip_suffix(".json")?.parse::<u64>().ok()
-    };
-    Ok(entries.filter_map(Result::ok).filter_map(version).max())
+/// The version that a log's entry is of, if it is one.
+pub(crate) fn version_of(name: &str) -> Option<u64> {
+    name.strip_suffix(".json")?.parse().ok()
 }

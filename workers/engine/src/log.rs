@@ -35,6 +35,14 @@ pub(crate) struct Mark {
     pub checks: Vec<CheckResult>,
 }
 
+impl Mark {
+    /// Whether both are of one attempt.
+    pub fn is_of_attempt(&self, other: &Mark) -> bool {
+        let attempt = |mark: &Mark| (mark.attempt, mark.token);
+        self.run_id == other.run_id && self.task == other.task && attempt(self) == attempt(other)
+    }
+}
+
 /// A version of a table.
 #[derive(Clone, Debug)]
 pub(crate) struct Commit {

@@ -5,21 +5,33 @@
 //! commit the same version of a table, the store lets one: it must know conditional writes (`If-None-Match`).
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
-use datafusion::object_store::parse_url_opts;
+use datafusion::object_store::aws::AmazonS3Builder;
+use datafusion::object_store::azure::MicrosoftAzureBuilder;
+use datafusion::object_store::client::SpawnedReqwestConnector;
+use datafusion::object_store::gcp::GoogleCloudStorageBuilder;
+use datafusion::object_store::{
+    Error as StoreError, ObjectStore, ObjectStoreExt, ObjectStoreScheme, PutMode, RetryConfig,
+};
 use deltalake::logstore::{
     LogStore, LogStoreFactory, ObjectStoreFactory, ObjectStoreRef, StorageConfig, default_logstore, logstore_factories,
     object_store_factories,
 };
-use deltalake::{DeltaResult, Path};
+use deltalake::{DeltaResult, DeltaTableError, Path};
+use tokio::runtime::{Builder, Handle, Runtime};
 use url::{Position, Url};
+use uuid::Uuid;
 
 /// The schemes of the URLs that name one.
 const SCHEMES: [&str; 7] = ["s3", "s3a", "gs", "az", "azure", "abfs", "abfss"];
 
 /// What the names of variables begin with that say how to get in.
-const VARIABLES: [&str; 3] = ["AWS_", "GOOGLE_", "AZURE_"];
+const VARIABLES: [&str; 4] = ["AWS_", "GOOGLE_", "AZURE_", "IDENTITY_"];
+
+/// The object of a lake that tells it from others.
+const ID_OBJECT: &str = "_lake_id";
 
 /// Makes Delta find tables in the store that `root` is in. Answers the store.
 pub(crate) fn open(root: &Url) -> Result<ObjectStoreRef, String> {
@@ -49,17 +61,52 @@ impl ObjectStoreFactory for Stores {
         if let Some(store) = known.get(&root) {
             return Ok((store.clone(), path));
         }
-        let (store, _) = parse_url_opts(url, options())?;
-        let store: ObjectStoreRef = Arc::from(store);
+        let store = build(url)?;
         known.insert(root, store.clone());
         Ok((store, path))
     }
 }
 
+/// The store that a URL names, with what the environment says of it.
+fn build(url: &Url) -> DeltaResult<ObjectStoreRef> {
+    macro_rules! built {
+        ($builder:ty) => {{
+            let new = <$builder>::new().with_url(url.as_str()).with_retry(patience());
+            let new = new.with_http_connector(SpawnedReqwestConnector::new(wire()?));
+            let known = options().into_iter().filter_map(|(name, value)| Some((name.parse().ok()?, value)));
+            Arc::new(known.fold(new, |builder, (name, value)| builder.with_config(name, value)).build()?)
+        }};
+    }
+    let (scheme, _) = ObjectStoreScheme::parse(url).map_err(StoreError::from)?;
+    Ok(match scheme {
+        ObjectStoreScheme::GoogleCloudStorage => built!(GoogleCloudStorageBuilder),
+        ObjectStoreScheme::MicrosoftAzure => built!(MicrosoftAzureBuilder),
+        _ => built!(AmazonS3Builder),
+    })
+}
+
+/// Where connections live. Elsewhere they would go with the threads of the query that opened them.
+fn wire() -> DeltaResult<Handle> {
+    static WIRE: OnceLock<Runtime> = OnceLock::new();
+    if let Some(runtime) = WIRE.get() {
+        return Ok(runtime.handle().clone());
+    }
+    let mut one = Builder::new_multi_thread();
+    let runtime = one.worker_threads(1).thread_name("objects").enable_all().build().map_err(DeltaTableError::from)?;
+    Ok(WIRE.get_or_init(|| runtime).handle().clone())
+}
+
+/// For how long a store may be away. What comes after is for the retries of tasks.
+fn patience() -> RetryConfig {
+    RetryConfig { max_retries: 6, retry_timeout: Duration::from_secs(15), ..RetryConfig::default() }
+}
+
 /// What the environment says, as the stores' builders read it.
 fn options() -> Vec<(String, String)> {
     let ours = |name: &str| VARIABLES.iter().any(|prefix| name.starts_with(prefix));
-    let mut options: Vec<(String, String)> = std::env::vars().filter(|(name, _)| ours(name)).collect();
+    let texts =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let mut options: Vec<(String, String)> = texts.filter(|(name, _)| ours(name)).collect();
     // Who writes an address without TLS means it.
     let is_plain = |(name, value): &(String, String)| name.starts_with("AWS_ENDPOINT") && value.starts_with("http://");
     if options.iter().any(is_plain) {
@@ -67,6 +114,31 @@ fn options() -> Vec<(String, String)> {
     }
     options.iter_mut().for_each(|(name, _)| name.make_ascii_lowercase());
     options
+}
+
+/// What tells a lake from others, whatever it is called here and there: it gets an id if it has none. `None`: it may
+/// only be read, and nobody has given it one.
+pub(crate) async fn id(lake: &dyn ObjectStore) -> Result<Option<String>, StoreError> {
+    let object = Path::from(ID_OBJECT);
+    let new = Uuid::now_v7().to_string();
+    match read(lake, &object).await? {
+        Some(id) => return Ok(Some(id)),
+        None => match lake.put_opts(&object, new.clone().into(), PutMode::Create.into()).await {
+            Ok(_) => return Ok(Some(new)),
+            Err(StoreError::AlreadyExists { .. }) => {}
+            Err(StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        },
+    }
+    read(lake, &object).await
+}
+
+async fn read(lake: &dyn ObjectStore, object: &Path) -> Result<Option<String>, StoreError> {
+    match lake.get(object).await {
+        Ok(found) => Ok(Some(String::from_utf8_lossy(&found.bytes().await?).trim().to_owned())),
+        Err(StoreError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 struct Logs;

@@ -346,7 +346,7 @@ pub(crate) async fn commit(
         vec![Transaction::new(APP_ID, token)],
     );
     let bytes = data.get_bytes().map_err(|error| Failure::internal(error.to_string()))?;
-    let written = write_entry(table, version, bytes).await;
+    let written = write_entry(table, version, bytes, mark).await;
     // An error does not say whether the entry is there, and a file that a version names must never go.
     if matches!(written, Ok(true)) || written.is_err() && table.may_hold(version) {
         staged.litter.keep();
@@ -371,7 +371,7 @@ async fn checkpoint(table: &Table, version: u64) {
 }
 
 /// Whether the entry was written: no other holds the version.
-async fn write_entry(table: &Table, version: u64, bytes: bytes::Bytes) -> Result<bool, Failure> {
+async fn write_entry(table: &Table, version: u64, bytes: bytes::Bytes, mark: &Mark) -> Result<bool, Failure> {
     if let Some(folder) = &table.folder {
         let log = folder.join("_delta_log");
         durable::make_folder(&log).map_err(|error| io("failed to make the folder", &log, &error))?;
@@ -385,7 +385,11 @@ async fn write_entry(table: &Table, version: u64, bytes: bytes::Bytes) -> Result
     let entry = CommitOrBytes::LogBytes(bytes);
     match table.log.write_commit_entry(version, entry, uuid::Uuid::now_v7()).await {
         Ok(()) => Ok(true),
-        Err(TransactionError::VersionAlreadyExists(_)) => Ok(false),
+        // Ours, if the write was sent again because the answer to the first had been lost.
+        Err(TransactionError::VersionAlreadyExists(_)) => {
+            let there = table.commit(version).await?;
+            Ok(there.and_then(|commit| commit.mark).is_some_and(|there| there.is_of_attempt(mark)))
+        }
         Err(error) => Err(Failure::external(format!("failed to commit to `{}`: {error}", table.dataset))),
     }
 }

@@ -13,7 +13,7 @@ use flow::wire::Failure;
 use serde::Serialize;
 
 use crate::error::{delta, io};
-use crate::lake::Table;
+use crate::lake::{Table, version_of};
 use crate::log::Commit;
 use crate::{Engine, durable};
 
@@ -151,7 +151,6 @@ async fn forget(table: &Table, version: u64) -> Result<(), Failure> {
 impl Table {
     /// The oldest version that the log still has an entry for.
     pub(crate) async fn oldest(&self) -> Result<Option<u64>, Failure> {
-        let version = |name: &String| name.strip_suffix(".json")?.parse().ok();
-        Ok(self.log_names().await?.iter().find_map(version))
+        Ok(self.log_names().await?.iter().find_map(|name| version_of(name)))
     }
 }

@@ -197,10 +197,9 @@ pub(crate) async fn discard(table: &Table, staged: &Staged) {
     if table.folder.is_some() || staged.litter.is_kept() {
         return;
     }
-    let store = table.log.object_store(None);
     for add in &staged.adds {
-        let _ =
-            datafusion::object_store::ObjectStoreExt::delete(&store, &deltalake::Path::from(add.path.as_str())).await;
+        // What cannot be removed is left to `fsck --repair`.
+        let _ = table.remove(&add.path).await;
     }
 }
 

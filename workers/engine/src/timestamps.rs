@@ -6,10 +6,13 @@ use std::sync::Arc;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result};
+use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::planner::TypePlanner;
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, TryCast};
+use datafusion::logical_expr::{Between, BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, TryCast};
 use datafusion::sql::sqlparser::ast;
+
+const TIME: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
 
 /// What `TIMESTAMP` without a precision means.
 #[derive(Debug)]
@@ -18,37 +21,60 @@ pub(crate) struct Microseconds;
 impl TypePlanner for Microseconds {
     fn plan_type_field(&self, sql_type: &ast::DataType) -> Result<Option<FieldRef>> {
         let ast::DataType::Timestamp(None, _) = sql_type else { return Ok(None) };
-        Ok(Some(Arc::new(Field::new("", DataType::Timestamp(TimeUnit::Microsecond, None), true))))
+        Ok(Some(Arc::new(Field::new("", TIME, true))))
     }
 }
 
-/// The plan with whole numbers that are cast to a time taken as seconds, as the planner does for nanoseconds.
-pub(crate) fn whole_seconds(plan: LogicalPlan) -> Result<LogicalPlan> {
+/// The plan with what is done to times done in microseconds: whole numbers that are cast to one are seconds, as the planner
+/// has it for nanoseconds, and dates and texts that are compared with one become one of the same kind.
+pub(crate) fn kept(plan: LogicalPlan) -> Result<LogicalPlan> {
     let planned = plan.transform_down_with_subqueries(|node| {
         let schema = merge_schema(&node.inputs());
-        node.map_expressions(|expr| whole_seconds_in(expr, &schema))
+        node.map_expressions(|expr| kept_in(expr, &schema))
     });
     planned.map(|planned| planned.data)
 }
 
-/// As [`whole_seconds`], for one expression.
-pub(crate) fn whole_seconds_in(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+/// As [`kept`], for one expression.
+pub(crate) fn kept_in(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let kind = |expr: &Expr| expr.get_type(schema).ok();
+    let is_time = |expr: &Expr| kind(expr) == Some(TIME);
+    // What becomes nanoseconds beside a time.
+    let grows = |expr: &Expr| {
+        kind(expr).is_some_and(|kind| kind.is_string() || matches!(kind, DataType::Date32 | DataType::Date64))
+    };
+    let time = |expr: Box<Expr>| if grows(&expr) { Box::new(Expr::Cast(Cast::new(expr, TIME))) } else { expr };
     expr.transform_up(|expr| {
-        let whole = |inner: &Expr| inner.get_type(schema).is_ok_and(|kind| kind.is_integer());
-        let seconds =
-            |inner: Box<Expr>| Box::new(Expr::Cast(Cast::new(inner, DataType::Timestamp(TimeUnit::Second, None))));
         Ok(match expr {
-            Expr::Cast(cast) if is_time(cast.field.data_type()) && whole(&cast.expr) => {
+            Expr::Cast(cast)
+                if *cast.field.data_type() == TIME && kind(&cast.expr).is_some_and(|it| it.is_integer()) =>
+            {
                 Transformed::yes(Expr::Cast(Cast { expr: seconds(cast.expr), ..cast }))
             }
-            Expr::TryCast(cast) if is_time(cast.field.data_type()) && whole(&cast.expr) => {
+            Expr::TryCast(cast)
+                if *cast.field.data_type() == TIME && kind(&cast.expr).is_some_and(|it| it.is_integer()) =>
+            {
                 Transformed::yes(Expr::TryCast(TryCast { expr: seconds(cast.expr), ..cast }))
+            }
+            Expr::BinaryExpr(BinaryExpr { left, op, right })
+                if op.supports_propagation()
+                    && (is_time(&left) && grows(&right) || grows(&left) && is_time(&right)) =>
+            {
+                Transformed::yes(Expr::BinaryExpr(BinaryExpr { left: time(left), op, right: time(right) }))
+            }
+            Expr::Between(it) if [&it.expr, &it.low, &it.high].into_iter().any(|it| is_time(it)) => {
+                let Between { expr, negated, low, high } = it;
+                Transformed::yes(Expr::Between(Between { expr: time(expr), negated, low: time(low), high: time(high) }))
+            }
+            Expr::InList(it) if is_time(&it.expr) || it.list.iter().any(is_time) => {
+                let list = it.list.into_iter().map(|it| *time(Box::new(it))).collect();
+                Transformed::yes(Expr::InList(InList { expr: time(it.expr), list, negated: it.negated }))
             }
             other => Transformed::no(other),
         })
     })
 }
 
-fn is_time(kind: &DataType) -> bool {
-    *kind == DataType::Timestamp(TimeUnit::Microsecond, None)
+fn seconds(expr: Box<Expr>) -> Box<Expr> {
+    Box::new(Expr::Cast(Cast::new(expr, DataType::Timestamp(TimeUnit::Second, None))))
 }

@@ -87,7 +87,7 @@ impl Session {
             return Err(vec![problem]);
         }
         let plan = async {
-            let plan = timestamps::whole_seconds(self.planned(&query.statement).await?)?;
+            let plan = timestamps::kept(self.planned(&query.statement).await?)?;
             self.state.analyzer().execute_and_check(plan, self.state.config_options(), |_, _| {})
         };
         match AssertUnwindSafe(plan).catch_unwind().await {

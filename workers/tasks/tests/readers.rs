@@ -52,7 +52,9 @@ async fn times_reach_to_the_end_of_9999() {
                  '9999-12-31T23:59:59.999999'::timestamp as last, cast(id as timestamp) as early, $end as p from raw"""
         checks = [{ sql = "select * from spans where until <> timestamp '9999-12-31' or p <> until or c <> until" }]
         [tasks.open]
-        sql = "select count(*) as n from spans where until = $end and since < timestamp '2013-02-01' and until > since"
+        sql = """select count(*) as n from spans join (select date '2013-01-15' as day) d on d.day < until and since < d.day
+                 where until = $end and since < '2013-02-01' and until between since and '9999-12-31'
+                 and until in ('9999-12-31', '2014-01-01') and exists (select 1 from spans s where s.until > date '9999-01-01')"""
     "#;
     let ended = lab.run(flow, &[]).await;
     assert_eq!((outcome(&ended, "spans").rows_out, outcome(&ended, "open").rows_out), (Some(2), Some(1)));

@@ -146,7 +146,7 @@ pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
         let Some(store) = store.filter(|_| !args.dry_run) else { return dry(&undone, cx) };
         print::note(&told(&undone, &flow.name));
         let settings = cx.settings()?;
-        local::ready(settings)?;
+        local::ready(settings, &engine).await?;
         let store = Arc::new(store);
         let hall = Hall::default();
         let workshop = Workshop::open(hall.clone(), "backfill", local::plant(cx, &engine, &store, cores.clone())?);

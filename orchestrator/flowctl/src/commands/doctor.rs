@@ -7,9 +7,9 @@ use serde_json::json;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::place;
 use crate::print::{self, human, style};
 use crate::settings::Settings;
+use crate::{local, place};
 
 /// Check the environment: settings, store, lake, disk and machine.
 ///
@@ -78,13 +78,14 @@ fn store(cx: &Context, settings: &Settings) -> Finding {
 
 fn lake(cx: &Context, settings: &Settings) -> Finding {
     let shared = cx.block_on(async {
+        local::reach(&cx.engine()?).await?;
         // What is wrong with the store itself is told there.
         let Ok(Some(store)) = cx.store_if_any().await else { return Ok(()) };
-        store.share_lake(|| cx.engine().ok()?.lake_id()).await.map_err(Error::from)
+        local::share_lake(cx, &store).await
     });
     match shared {
         Err(Error::Told { message, hint, .. }) => Finding { what: "lake", status: Status::Error, message, hint },
-        _ if settings.lake.contains("://") => ok("lake", format!("{} (asked when it is used)", settings.lake)),
+        _ if settings.lake.contains("://") => ok("lake", settings.lake.clone()),
         _ => to_be_made("lake", Path::new(&settings.lake)),
     }
 }

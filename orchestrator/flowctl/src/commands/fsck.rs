@@ -23,6 +23,9 @@ pub struct Args {
     repair: bool,
 }
 
+/// How much the clock of an object store may differ from ours: S3 itself bears no more in a request.
+const SKEW_MAX_MS: u64 = 15 * 60 * 1000;
+
 /// Something that should not be.
 #[derive(Serialize)]
 struct Finding {
@@ -46,7 +49,7 @@ pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
             Some(store) => store.fsck().await?.into_iter().map(of_store).collect(),
             None => vec![],
         };
-        let spared_since = spared_since(store.as_ref()).await?;
+        let spared_since = spared_since(store.as_ref(), &cx.settings()?.lake).await?;
         let lake = cx.engine()?.fsck(args.repair, spared_since).await.map_err(local::failed)?;
         found.extend(lake.into_iter().map(of_lake));
         Ok(found)
@@ -60,12 +63,13 @@ pub fn run(args: &Args, cx: &Context) -> Result<Exit, Error> {
 }
 
 /// Files that are younger than this may belong to a run that goes on. Milliseconds since the epoch.
-async fn spared_since(store: Option<&Store>) -> Result<i64, Error> {
+async fn spared_since(store: Option<&Store>, lake: &str) -> Result<i64, Error> {
+    let skew = if lake.contains("://") { SKEW_MAX_MS } else { 0 };
     let mut since = time::now();
     if let Some(store) = store {
         for state in [RunState::Queued, RunState::Running] {
             let open = store.runs(None, Some(state), u32::MAX.into()).await?;
-            since = open.iter().map(|head| head.created_at).fold(since, u64::min);
+            since = open.iter().map(|head| head.created_at.saturating_sub(skew)).fold(since, u64::min);
         }
     }
     Ok(i64::try_from(since).unwrap_or(i64::MAX))

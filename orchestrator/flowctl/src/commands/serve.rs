@@ -75,8 +75,8 @@ async fn serve(args: &Args, cx: &Context, cores: Handle) -> Result<(), Error> {
     telemetry::start();
     let tls = certificate(args)?;
     let listener = bind(args.listen).await?;
-    local::ready(settings)?;
     let engine = cx.engine_to_work()?;
+    local::ready(settings, &engine).await?;
     // Workers elsewhere must find it there.
     engine.mark_lake();
     let store = Arc::new(open(cx).await?);

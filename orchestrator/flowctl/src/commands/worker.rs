@@ -49,8 +49,8 @@ async fn work(args: &Args, cx: &Context, cores: Handle) -> Result<(), Error> {
             .hint("--server or FLOWCTL_SERVER name it, such as http://127.0.0.1:7300")
     })?;
     let settings = cx.settings()?;
-    local::ready(settings)?;
     let engine = cx.engine_to_work()?;
+    local::ready(settings, &engine).await?;
     let executor = Arc::new(tasks::Executor::new(engine, cx.lanes(), local::folders(settings)));
     let labels: BTreeMap<String, String> = args.labels.iter().cloned().collect();
     let name = args.name.clone().unwrap_or_else(default_name);

@@ -68,7 +68,8 @@ pub trait Compile: Send + Sync {
 
     /// When a file has changed and how long it is, so that it is read only then. `None`: nobody knows.
     fn stamp(&self, file: &Path) -> Option<Stamp> {
-        std::fs::metadata(file).and_then(|data| Ok((data.modified()?, data.len()))).ok()
+        let data = std::fs::metadata(file).ok().filter(std::fs::Metadata::is_file)?;
+        Some((data.modified().ok()?, data.len()))
     }
 
     /// What is in a file.
@@ -95,7 +96,8 @@ pub struct Written {
 impl Written {
     /// The flow whose file has this text, with its SQL files as they are now.
     pub fn read(compile: &(impl Compile + ?Sized), file: &Path, text: String) -> Written {
-        let named = compile.sql_files(file, &text).into_iter();
+        // To read what is no file may take for ever.
+        let named = compile.sql_files(file, &text).into_iter().filter(|path| compile.stamp(path).is_some());
         let sql_files = named.filter_map(|path| Some((path.clone(), compile.text(&path).ok()?))).collect();
         Written { file: file.to_path_buf(), text, sql_files }
     }

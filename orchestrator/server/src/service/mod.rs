@@ -217,6 +217,8 @@ impl<S: Ledger> Service<S> {
             tokio::time::sleep(Duration::from_millis(pause_ms)).await;
             pause_ms = match self.store.serve(&self.name, self.lake.as_deref(), LEASE_MS).await {
                 Ok(()) => LEASE_MS / 3,
+                // It slept for so long that another came in which cannot be here at the same time.
+                Err(error) if error.kind == Kind::Refused => return tracing::error!("failed to {error}"),
                 Err(error) => {
                     tracing::warn!("failed to {error}");
                     LEASE_MS / 10

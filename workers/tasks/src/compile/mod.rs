@@ -19,6 +19,7 @@ use flow::diagnostic::Diagnostic;
 use flow::plan::Plan;
 use flow::schedule::Schedule;
 use flow::value::{ParamType, Params};
+use flow::wire::Failure;
 use flow::{Time, check, graph, placeholders, spec, value};
 use toml::Spanned;
 
@@ -57,6 +58,8 @@ pub struct Compiled {
     pub diagnostics: Vec<Diagnostic>,
     /// What is wrong with the parameters given or the selection: wrong usage, not a mistake in the file.
     pub usage: Vec<value::Problem>,
+    /// What could not be looked at, for no fault of the file.
+    pub away: Option<Failure>,
     /// `None` if anything is wrong.
     pub plan: Option<Plan>,
 }
@@ -87,7 +90,8 @@ pub async fn compile(engine: &Engine, file: &Path, text: &str, options: Options<
     let mut diagnostics = compiler.diagnostics;
     diagnostics.sort_by_key(Diagnostic::order);
     let wrong = diagnostics.iter().any(Diagnostic::is_error);
-    let plan = plan.filter(|_| !wrong && usage.is_empty());
+    let away = compiler.away;
+    let plan = plan.filter(|_| !wrong && usage.is_empty() && away.is_none());
     let plan = match (plan, options.select) {
         (Some(plan), Some(selection)) => match select::select(plan, selection) {
             Ok(plan) => Some(Plan { selection: Some(selection.to_owned()), ..plan }),
@@ -99,7 +103,7 @@ pub async fn compile(engine: &Engine, file: &Path, text: &str, options: Options<
         (plan, _) => plan,
     };
     let name = flow.name.as_ref().map(|name| name.get_ref().clone());
-    Compiled { name, diagnostics, usage, plan }
+    Compiled { name, diagnostics, usage, away, plan }
 }
 
 /// The SQL files that a flow names, as far as its defaults tell their names; they need not be there.
@@ -132,6 +136,7 @@ struct Compiler<'a> {
     bound: BTreeMap<String, Bound>,
     diagnostics: Vec<Diagnostic>,
     usage: Vec<value::Problem>,
+    away: Option<Failure>,
     /// Tasks and sources that nothing can be said about, because of an earlier mistake.
     broken: HashSet<String>,
     /// One of the run's times that some SQL uses.
@@ -174,6 +179,7 @@ impl<'a> Compiler<'a> {
             bound,
             diagnostics,
             usage,
+            away: None,
             broken,
             uses_time: None,
             is_run: options.given.is_some(),

@@ -6,6 +6,7 @@ use engine::{Problem, Session, Typed};
 use flow::diagnostic::Diagnostic;
 use flow::plan::{Column, Source};
 use flow::spec::{Contract, Stored};
+use flow::wire::Whose;
 use flow::{codes, lineage, name};
 use toml::Spanned;
 
@@ -81,6 +82,11 @@ impl<'a> Compiler<'a> {
                 return session.add_type(dataset, pairs).is_ok();
             }
             Ok(None) => format!("nothing was ever published as `{dataset}`"),
+            Err(failure) if failure.whose == Whose::External => {
+                self.away.get_or_insert(failure);
+                self.broken.insert(task.to_owned());
+                return false;
+            }
             Err(failure) => failure.message,
         };
         self.report(Diagnostic::error(codes::UNKNOWN_TABLE, read.span.clone(), message).hint(hint).task(task));
