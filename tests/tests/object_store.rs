@@ -1,9 +1,11 @@
 //! A lake in an object store: SeaweedFS, which checks signatures and knows conditional writes, read by others, too.
 
 use std::fs;
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -189,6 +191,83 @@ fn of_many_who_append_at_once_each_adds_its_row() {
     }
     let all: Vec<Value> = (0..6).map(|n| json!({ "n": n })).collect();
     assert_eq!(rows("s3://race/lake/f/t"), Value::from(all));
+}
+
+/// Whether a commit came through whose answer was lost, its author finds out: it is made once, and its files stay.
+#[test]
+fn a_commit_whose_answer_is_lost_is_made_once() {
+    for mode in ["append", "merge"] {
+        let keys = if mode == "merge" { ", keys = [\"n\"]" } else { "" };
+        let flow = |n: usize| {
+            let output =
+                format!("output = {{ mode = \"{mode}\"{keys} }}\nretry = {{ attempts = 3, delay = \"10ms\" }}\n");
+            format!(
+                "name = \"{mode}\"\n[params]\nn = {{ type = \"int\", default = {n} }}\n[tasks.t]\nsql = \"select $n as n\"\n{output}"
+            )
+        };
+        let project = Project::new("cut", &flow(1));
+        project.said(&["run", "f.toml"]);
+        let cut = Cut::before(&STORE.endpoint, "_delta_log/00000000000000000001.json");
+        let mut run = project.command(&["run", "f.toml", "-p", "n=2"]);
+        succeed({
+            run.env("AWS_ENDPOINT_URL", &cut.endpoint);
+            run
+        });
+        assert!(cut.is_done.load(Ordering::Relaxed), "the answer was let through");
+        assert_eq!(rows(&format!("s3://cut/lake/{mode}/t")), json!([{"n": 1}, {"n": 2}]));
+        let sets: Value = serde_json::from_str(&project.said(&["datasets", "--json"])).unwrap();
+        let set = sets.as_array().unwrap().iter().find(|set| set["dataset"] == format!("{mode}.t")).unwrap();
+        assert_eq!(set["version"], 1, "{set}");
+        project.said(&["fsck"]);
+    }
+}
+
+/// A way to the store on which the answer to one request is lost.
+struct Cut {
+    endpoint: String,
+    is_done: Arc<AtomicBool>,
+}
+
+impl Cut {
+    /// The first request to write what is called so comes through, its answer does not.
+    fn before(endpoint: &str, name: &'static str) -> Cut {
+        let store = endpoint.trim_start_matches("http://").to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let is_done = Arc::new(AtomicBool::new(false));
+        let done = is_done.clone();
+        std::thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                let server = TcpStream::connect(&store).unwrap();
+                let (is_next, done) = (Arc::new(AtomicBool::new(false)), done.clone());
+                let (asked, asks, answered) =
+                    (is_next.clone(), client.try_clone().unwrap(), server.try_clone().unwrap());
+                std::thread::spawn(move || {
+                    pass(asks, answered, |text| {
+                        let is_write =
+                            text.starts_with("PUT ") && text.lines().next().unwrap_or_default().contains(name);
+                        asked.fetch_or(is_write, Ordering::Relaxed);
+                        true
+                    });
+                });
+                std::thread::spawn(move || {
+                    pass(server, client, |_| !(is_next.load(Ordering::Relaxed) && !done.swap(true, Ordering::Relaxed)));
+                });
+            }
+        });
+        Cut { endpoint, is_done }
+    }
+}
+
+/// Passes on what comes, as long as it may; then nothing goes either way.
+fn pass(mut from: TcpStream, mut to: TcpStream, mut may: impl FnMut(&str) -> bool) {
+    let mut bytes = vec![0; 1 << 16];
+    while let Ok(count @ 1..) = from.read(&mut bytes) {
+        if !may(&String::from_utf8_lossy(&bytes[..count])) || to.write_all(&bytes[..count]).is_err() {
+            break;
+        }
+    }
+    let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
 }
 
 #[test]
