@@ -4,7 +4,7 @@
 //! `GOOGLE_SERVICE_ACCOUNT`, `AZURE_STORAGE_ACCOUNT_NAME` and so on, as the crate `object_store` lists them. Of two who
 //! commit the same version of a table, the store lets one: it must know conditional writes (`If-None-Match`).
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use deltalake::logstore::{
     LogStore, LogStoreFactory, ObjectStoreFactory, ObjectStoreRef, StorageConfig, default_logstore, logstore_factories,
     object_store_factories,
 };
-use deltalake::{DeltaResult, DeltaTableError, Path};
+use deltalake::{DeltaResult, Path};
 use tokio::runtime::{Builder, Handle, Runtime};
 use url::{Position, Url};
 use uuid::Uuid;
@@ -39,36 +39,34 @@ pub(crate) fn open(root: &Url) -> Result<ObjectStoreRef, String> {
         return Err(format!("nothing is known of `{}://`; there are {}", root.scheme(), SCHEMES.join(", ")));
     }
     let scheme = Url::parse(&format!("{}://", root.scheme())).map_err(|error| error.to_string())?;
-    let stores = match object_store_factories().get(&scheme) {
-        Some(known) => known.clone(),
-        None => Arc::new(Stores::default()) as Arc<dyn ObjectStoreFactory>,
-    };
-    object_store_factories().insert(scheme.clone(), stores.clone());
+    object_store_factories().insert(scheme.clone(), Arc::new(Stores));
     logstore_factories().insert(scheme, Arc::new(Logs));
-    let opened = stores.parse_url_opts(root, &StorageConfig::default());
-    opened.map(|(store, _)| store).map_err(|error| error.to_string())
+    store(root).map_err(|error| error.to_string())
 }
 
-/// Stores by the part of their URL before the path, so that their connections are kept.
-#[derive(Default)]
-struct Stores(Mutex<HashMap<String, ObjectStoreRef>>);
+struct Stores;
 
 impl ObjectStoreFactory for Stores {
     fn parse_url_opts(&self, url: &Url, _: &StorageConfig) -> DeltaResult<(ObjectStoreRef, Path)> {
-        let path = Path::from_url_path(url.path())?;
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let root = url[..Position::BeforePath].to_owned();
-        if let Some(store) = known.get(&root) {
-            return Ok((store.clone(), path));
-        }
-        let store = build(url)?;
-        known.insert(root, store.clone());
-        Ok((store, path))
+        Ok((store(url)?, Path::from_url_path(url.path())?))
     }
 }
 
-/// The store that a URL names, with what the environment says of it.
-fn build(url: &Url) -> DeltaResult<ObjectStoreRef> {
+/// The store that a URL names, one for all who ask: its connections are kept.
+fn store(url: &Url) -> Result<ObjectStoreRef, StoreError> {
+    static KNOWN: Mutex<BTreeMap<String, ObjectStoreRef>> = Mutex::new(BTreeMap::new());
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let root = &url[..Position::BeforePath];
+    if let Some(store) = known.get(root) {
+        return Ok(store.clone());
+    }
+    let store = build(url)?;
+    known.insert(root.to_owned(), store.clone());
+    Ok(store)
+}
+
+/// Makes the client of a store, with what the environment says of it.
+fn build(url: &Url) -> Result<ObjectStoreRef, StoreError> {
     macro_rules! built {
         ($builder:ty) => {{
             let new = <$builder>::new().with_url(url.as_str()).with_retry(patience());
@@ -86,19 +84,20 @@ fn build(url: &Url) -> DeltaResult<ObjectStoreRef> {
 }
 
 /// Where connections live. Elsewhere they would go with the threads of the query that opened them.
-fn wire() -> DeltaResult<Handle> {
+fn wire() -> Result<Handle, StoreError> {
     static WIRE: OnceLock<Runtime> = OnceLock::new();
     if let Some(runtime) = WIRE.get() {
         return Ok(runtime.handle().clone());
     }
     let mut one = Builder::new_multi_thread();
-    let runtime = one.worker_threads(1).thread_name("objects").enable_all().build().map_err(DeltaTableError::from)?;
+    let runtime = one.worker_threads(1).thread_name("objects").enable_all().build();
+    let runtime = runtime.map_err(|error| StoreError::Generic { store: "client", source: error.into() })?;
     Ok(WIRE.get_or_init(|| runtime).handle().clone())
 }
 
 /// For how long a store may be away. What comes after is for the retries of tasks.
 fn patience() -> RetryConfig {
-    RetryConfig { max_retries: 6, retry_timeout: Duration::from_secs(15), ..RetryConfig::default() }
+    RetryConfig { max_retries: 30, retry_timeout: Duration::from_secs(15), ..RetryConfig::default() }
 }
 
 /// What the environment says, as the stores' builders read it.

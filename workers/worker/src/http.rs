@@ -130,7 +130,8 @@ impl Remote {
             {
                 self.tell(&error);
             }
-            return false;
+            // What it is given is to be heard of at once.
+            return self.state().lease.is_some();
         }
         let beat = Beat { memory: self.execute.memory(), ..self.state().beat(*self.closing.borrow(), wait) };
         match self.post::<_, Orders>("beat", &beat, wait + ANSWER).await {
@@ -140,7 +141,7 @@ impl Remote {
                 return true;
             }
             Ok(None) => {}
-            Err(Failed::Unknown) => _ = self.register(known).await,
+            Err(Failed::Unknown) => return self.register(known).await.is_ok(),
             Err(Failed::Refused(error) | Failed::Away(error)) => {
                 self.tell(&error);
                 self.give_up();
