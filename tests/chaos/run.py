@@ -1,4 +1,4 @@
-"""Rounds of faults against real processes: run.py [--bin BINARY] [--postgres] [--rounds N] [--seed S] [--only KINDS]
+"""Rounds of faults against real processes: run.py [--bin BINARY] [--postgres] [--rounds N] [--seed S] [--only KINDS] [--lake URL]
 
 One server and three workers on SQLite, or two servers and three workers on a PostgreSQL of their own, run two flows by
 their schedules, one of them every second. Every round breaks something (see faults.py), waits until all has recovered, holds
@@ -74,6 +74,7 @@ def main():
     parser.add_argument("--only", help="these kinds of faults, with commas: \"kill server,fill disk\"")
     parser.add_argument("--port", type=int, help="the first of a hundred ports; free ones are found otherwise")
     parser.add_argument("--keep", action="store_true", help="leave the folder with the logs, however it ends")
+    parser.add_argument("--lake", help="the URL of a lake in an object store that AWS_ENDPOINT_URL and so on lead to, instead of a folder")
     parser.add_argument("--dir", default=tempfile.gettempdir())
     options = parser.parse_args()
     # Whoever ends this ends what it has started.

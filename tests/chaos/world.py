@@ -67,6 +67,8 @@ class World:
         self.disk.mkdir()
         self.is_small = mount_small(self.disk)
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("FLOWCTL_")} | {"NO_COLOR": "1", "RUST_BACKTRACE": "1"}
+        if options.lake:
+            self.env["FLOWCTL_LAKE"] = options.lake
         base = self.base = options.port or free_ports()
         self.postgres = Postgres(base + 90) if options.postgres else None
         self.servers, self.workers = {}, {}

@@ -251,7 +251,7 @@ impl Cut {
                     });
                 });
                 std::thread::spawn(move || {
-                    pass(server, client, |_| !(is_next.load(Ordering::Relaxed) && !done.swap(true, Ordering::Relaxed)));
+                    pass(server, client, |_| !is_next.load(Ordering::Relaxed) || done.swap(true, Ordering::Relaxed));
                 });
             }
         });

@@ -99,7 +99,13 @@ impl Compile for Compiler {
     }
 
     async fn load(&self, written: &Written) -> Result<Loaded, Told> {
-        let compiled = self.compile(written, None).await.map_err(|trouble| Error::from(trouble).told().1)?;
+        let compiled = self.compile(written, None).await.map_err(|trouble| match trouble {
+            Trouble::Flow(Cause::Mistake, told) => told,
+            other => {
+                let Told { message, hint } = Error::from(other).told().1;
+                Told { message: format!("{}: {message}", written.file.display()), hint }
+            }
+        })?;
         let nameless = || Told::from(format!("{}: the flow has no name", written.file.display()));
         let name = compiled.name.ok_or_else(nameless)?;
         let schedule = spec::parse(&written.text).0.and_then(|flow| Schedule::of(flow.schedule?.get_ref()));
