@@ -241,6 +241,10 @@ fn edits_count_when_they_compile() {
     world.flow("f", "[tasks.t]\nsql = \"select 22 as n\"\n");
     fs::remove_file(world.path("flows/g.toml")).unwrap();
     until("the removal", MINUTE, || flows() == 1);
+    // What is gone goes first.
+    until("the edit", MINUTE, || {
+        fs::read_to_string(&server.log).unwrap().matches("flow `f`, no schedule").count() == 2
+    });
     rows("22");
 }
 

@@ -117,19 +117,31 @@ fn options() -> Vec<(String, String)> {
 
 /// What tells a lake from others, whatever it is called here and there: it gets an id if it has none. `None`: it may
 /// only be read, and nobody has given it one.
+///
+/// # Errors
+/// The store does not answer, lets nobody in, or has no conditional writes: of two who commit, both would believe that
+/// they had.
 pub(crate) async fn id(lake: &dyn ObjectStore) -> Result<Option<String>, StoreError> {
     let object = Path::from(ID_OBJECT);
-    let new = Uuid::now_v7().to_string();
-    match read(lake, &object).await? {
-        Some(id) => return Ok(Some(id)),
-        None => match lake.put_opts(&object, new.clone().into(), PutMode::Create.into()).await {
-            Ok(_) => return Ok(Some(new)),
-            Err(StoreError::AlreadyExists { .. }) => {}
-            Err(StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. }) => return Ok(None),
-            Err(error) => return Err(error),
-        },
+    if let Some(id) = read(lake, &object).await? {
+        return Ok(Some(id));
     }
-    read(lake, &object).await
+    let id = Uuid::now_v7().to_string();
+    let create = async || lake.put_opts(&object, id.clone().into(), PutMode::Create.into()).await;
+    match create().await {
+        Ok(_) => match create().await {
+            Err(StoreError::AlreadyExists { .. }) => Ok(Some(id)),
+            Err(error) => Err(error),
+            Ok(_) => {
+                lake.delete(&object).await?;
+                let why = "it writes over what is there although it is asked not to (`If-None-Match`)";
+                Err(StoreError::Generic { store: "store without conditional writes", source: why.into() })
+            }
+        },
+        Err(StoreError::AlreadyExists { .. }) => read(lake, &object).await,
+        Err(StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 async fn read(lake: &dyn ObjectStore, object: &Path) -> Result<Option<String>, StoreError> {
@@ -151,5 +163,72 @@ impl LogStoreFactory for Logs {
         options: &StorageConfig,
     ) -> DeltaResult<Arc<dyn LogStore>> {
         Ok(default_logstore(prefixed, root, location, options))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt;
+
+    use async_trait::async_trait;
+    use datafusion::object_store::memory::InMemory;
+    use datafusion::object_store::{
+        CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, PutMultipartOptions, PutOptions,
+        PutPayload, PutResult, Result,
+    };
+    use futures::stream::BoxStream;
+
+    use super::*;
+
+    /// A store that writes over what is there, whatever it is asked.
+    #[derive(Debug, Default)]
+    struct Careless(InMemory);
+
+    impl fmt::Display for Careless {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("careless")
+        }
+    }
+
+    #[async_trait]
+    impl ObjectStore for Careless {
+        async fn put_opts(&self, path: &Path, payload: PutPayload, _: PutOptions) -> Result<PutResult> {
+            self.0.put_opts(path, payload, PutMode::Overwrite.into()).await
+        }
+        async fn put_multipart_opts(&self, path: &Path, opts: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+            self.0.put_multipart_opts(path, opts).await
+        }
+        async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
+            self.0.get_opts(path, options).await
+        }
+        fn delete_stream(&self, paths: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+            self.0.delete_stream(paths)
+        }
+        fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+            self.0.list(prefix)
+        }
+        async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+            self.0.list_with_delimiter(prefix).await
+        }
+        async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+            self.0.copy_opts(from, to, options).await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_lake_keeps_the_id_that_it_got_first() {
+        let lake = InMemory::new();
+        let first = id(&lake).await.unwrap();
+        assert!(first.is_some());
+        assert_eq!(id(&lake).await.unwrap(), first);
+    }
+
+    #[tokio::test]
+    async fn a_store_without_conditional_writes_holds_no_lake() {
+        let lake = Careless::default();
+        for _ in 0..2 {
+            let refused = id(&lake).await.unwrap_err().to_string();
+            assert!(refused.contains("If-None-Match"), "{refused}");
+        }
     }
 }
