@@ -133,17 +133,8 @@ async fn made(store: &Store, plan: &Plan, at: Time, version: u64, fails: bool) -
         records.push(record);
     }
     let pins = Pins::default();
-    let new = NewRun {
-        pins: &pins,
-        created_at: at,
-        origin: if plan.logical_time.is_some() { Origin::Schedule } else { Origin::Service },
-        force: false,
-        retry_of: None,
-        lease: None,
-        key: None,
-        once: None,
-        turn: None,
-    };
+    let origin = if plan.logical_time.is_some() { Origin::Schedule } else { Origin::Service };
+    let new = NewRun::of(&pins, at, origin);
     store.create(&new, &run, records).await.unwrap();
     run_id
 }

@@ -79,18 +79,8 @@ mod tests {
         let records: Vec<Record> = (1..).zip(facts).map(record).collect();
         let mut run = Run::new(Arc::new(plan), run_id);
         run.read(&records);
-        let (pins, origin) = (Pins::default(), Origin::Service);
-        let new = NewRun {
-            pins: &pins,
-            created_at: 1_000,
-            origin,
-            force: false,
-            retry_of: None,
-            lease: None,
-            key: None,
-            once: None,
-            turn: None,
-        };
+        let pins = Pins::default();
+        let new = NewRun::of(&pins, 1_000, Origin::Service);
         store.create(&new, &run, records).await.expect("made");
     }
 

@@ -44,6 +44,14 @@ pub struct NewRun<'a> {
     pub turn: Option<(Time, Time)>,
 }
 
+impl<'a> NewRun<'a> {
+    /// One that nobody drives yet and of which nothing else is to be said.
+    pub fn of(pins: &'a Pins, created_at: Time, origin: Origin) -> Self {
+        let (force, retry_of, lease, key, once, turn) = (false, None, None, None, None, None);
+        NewRun { pins, created_at, origin, force, retry_of, lease, key, once, turn }
+    }
+}
+
 /// Whether a run was made.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Created {

@@ -144,17 +144,7 @@ impl Driver {
 }
 
 pub fn new_run(pins: &Pins) -> NewRun<'_> {
-    NewRun {
-        pins,
-        created_at: 1_000,
-        origin: Origin::Run,
-        force: false,
-        retry_of: None,
-        lease: None,
-        key: None,
-        once: None,
-        turn: None,
-    }
+    NewRun::of(pins, 1_000, Origin::Run)
 }
 
 pub fn started(task: &str, attempt: u32) -> Event {

@@ -69,7 +69,8 @@ impl Engine {
         Ok(Engine { lake, state: Arc::new(state), memory, open: Arc::new(Semaphore::new(WRITES_MAX as usize)) })
     }
 
-    /// What tells this lake from others: its URL, or what a server wrote into its folder. `None`: nothing is there yet.
+    /// What tells this lake from others: what was written into its folder, or in an object store, once it was reached,
+    /// beside its tables. `None`: nothing is there yet.
     pub fn lake_id(&self) -> Option<String> {
         self.lake.id()
     }

@@ -107,16 +107,13 @@ impl Driver<'_> {
         let Some(creation) = &self.creation else {
             return Ok(self.seat.journal.append(self.seat.holder, &self.run, records).await?);
         };
+        let created_at = records.first().map_or(0, |record| record.at);
         let new = store::NewRun {
-            pins: &self.pins,
-            created_at: records.first().map_or(0, |record| record.at),
-            origin: creation.origin,
             force: self.force,
             retry_of: creation.retry_of.as_deref(),
-            key: None,
             once: creation.once,
-            turn: None,
             lease: (!self.run.state().is_terminal()).then_some((self.seat.holder, self.seat.lease_ms)),
+            ..store::NewRun::of(&self.pins, created_at, creation.origin)
         };
         match self.seat.journal.create(&new, &self.run, records).await? {
             Created::New(records) => Ok(records),

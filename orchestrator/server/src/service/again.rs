@@ -37,17 +37,8 @@ impl Service {
         let adopted = run::adopt(&earlier, &before, &plan, &pins, from).map_err(unknown)?;
         let adopt = |(task, outcome)| Event::TaskSucceeded { task, attempt: 0, outcome: Box::new(outcome) };
         let facts = [Event::RunCreated, Event::RunStarted].into_iter().chain(adopted.into_iter().map(adopt));
-        let new = NewRun {
-            pins: &pins,
-            created_at: self.clock.now(),
-            origin: Origin::Service,
-            force: head.force || !from.is_empty(),
-            retry_of: Some(run_id),
-            lease: None,
-            key,
-            once: None,
-            turn: None,
-        };
+        let force = head.force || !from.is_empty();
+        let new = NewRun { force, retry_of: Some(run_id), key, ..NewRun::of(&pins, self.clock.now(), Origin::Service) };
         let (compiled, flow) = ((began, SystemTime::now()), plan.flow.clone());
         let (new_id, is_new) = self.record(plan, &new, facts).await?;
         if is_new {

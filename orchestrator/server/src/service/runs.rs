@@ -48,18 +48,8 @@ impl<S: Ledger> Service<S> {
         let plan = self.compile.plan(&flow.written, order).await?;
         let pins = self.compile.pin(&plan).await?;
         let key = order.key.as_ref().filter(|_| !planted!(KeyForgotten));
-        let (created_at, force, retry_of) = (self.clock.now(), order.force, None);
-        let new = store::NewRun {
-            pins: &pins,
-            created_at,
-            origin,
-            force,
-            retry_of,
-            lease: None,
-            key,
-            once: order.once,
-            turn,
-        };
+        let new = store::NewRun::of(&pins, self.clock.now(), origin);
+        let new = store::NewRun { force: order.force, key, once: order.once, turn, ..new };
         let compiled = (began, SystemTime::now());
         let (run_id, is_new) = self.record(plan, &new, [Event::RunCreated].into_iter()).await?;
         if is_new {

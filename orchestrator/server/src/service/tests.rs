@@ -213,17 +213,8 @@ async fn leave_a_run(store: &Store, run_id: &str) {
     let record = |(seq, event)| Record { run_id: run_id.to_owned(), seq, at: 1_000, event };
     let records: Vec<Record> = (1..).zip([Event::RunCreated, Event::RunStarted]).map(record).collect();
     run.read(&records);
-    let new = store::NewRun {
-        pins: &Pins::default(),
-        created_at: 1_000,
-        origin: Origin::Run,
-        force: false,
-        retry_of: None,
-        lease: None,
-        key: None,
-        once: None,
-        turn: None,
-    };
+    let pins = Pins::default();
+    let new = store::NewRun::of(&pins, 1_000, Origin::Run);
     store.create(&new, &run, records).await.expect("made");
 }
 

@@ -107,17 +107,7 @@ async fn a_run_whose_process_died_is_closed_by_the_next_command() {
     let records: Vec<Record> = (1..).zip(events).map(record).collect();
     dying.read(&records);
     let pins = Pins::default();
-    let made = store::NewRun {
-        pins: &pins,
-        created_at: 1_000,
-        origin: Origin::Run,
-        force: false,
-        retry_of: None,
-        lease: None,
-        key: None,
-        once: None,
-        turn: None,
-    };
+    let made = store::NewRun::of(&pins, 1_000, Origin::Run);
     store.create(&made, &dying, records).await.expect("made");
 
     let closed = abandoned::close(&store, &Clock::system()).await.expect("closes it");
