@@ -7,6 +7,7 @@ use datafusion::arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr::InList;
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::planner::TypePlanner;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Between, BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, TryCast};
@@ -29,8 +30,12 @@ impl TypePlanner for Microseconds {
 /// has it for nanoseconds, and dates and texts that are compared with one become one of the same kind.
 pub(crate) fn kept(plan: LogicalPlan) -> Result<LogicalPlan> {
     let planned = plan.transform_down_with_subqueries(|node| {
-        let schema = merge_schema(&node.inputs());
-        node.map_expressions(|expr| kept_in(expr, &schema))
+        let (schema, names) = (merge_schema(&node.inputs()), NamePreserver::new(&node));
+        node.map_expressions(|expr| {
+            // What reads this column knows it by the name that it had.
+            let name = names.save(&expr);
+            Ok(kept_in(expr, &schema)?.update_data(|expr| name.restore(expr)))
+        })
     });
     planned.map(|planned| planned.data)
 }

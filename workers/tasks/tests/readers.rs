@@ -63,6 +63,9 @@ async fn times_reach_to_the_end_of_9999() {
     let spans = lab.query("select id, until, last, early from f.spans order by id").await;
     assert_eq!(spans, format!("id,until,last,early\n1,{far}1\n2,{far}2\n"));
     assert_eq!(lab.query("select n from f.open").await, "n\n1\n");
+    let nested = "select count(*) filter (where since < '2013-02-01') as a, max(since) > '2013-05-01' as b, \
+                  sum(case when until in ('9999-12-31') then id end) as c from f.spans having min(since) < date '2014-01-01'";
+    assert_eq!(lab.query(nested).await, "a,b,c\n1,true,3\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]
