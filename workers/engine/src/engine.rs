@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use crate::Error;
 use crate::lake::Lake;
 use crate::memory::Memory;
-use crate::timestamps::Microseconds;
+use crate::timestamps::{self, Microseconds};
 use crate::yields::YieldingJoins;
 
 /// More than any machine writes at the same time.
@@ -63,6 +63,7 @@ impl Engine {
             .with_runtime_env(runtime)
             .with_default_features()
             .with_type_planner(Arc::new(Microseconds))
+            .with_table_function_list(timestamps::table_functions())
             .with_physical_optimizer_rule(Arc::new(YieldingJoins))
             .build();
         let memory = Memory::new(settings.notes.clone());

@@ -4,8 +4,10 @@
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
+use datafusion::catalog::{TableFunction, TableFunctionArgs, TableFunctionImpl, TableProvider};
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{DFSchema, Result};
+use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::functions_table::all_default_table_functions;
 use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::planner::TypePlanner;
@@ -78,6 +80,37 @@ pub(crate) fn kept_in(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
             other => Transformed::no(other),
         })
     })
+}
+
+/// The table functions, such as `generate_series`, which know only times in nanoseconds, for those of this module.
+pub(crate) fn table_functions() -> Vec<Arc<TableFunction>> {
+    let given = |function: Arc<TableFunction>| {
+        Arc::new(TableFunction::new(function.name().to_owned(), Arc::new(Given(function.function().clone()))))
+    };
+    all_default_table_functions().into_iter().map(given).collect()
+}
+
+#[derive(Debug)]
+struct Given(Arc<dyn TableFunctionImpl>);
+
+impl TableFunctionImpl for Given {
+    fn call_with_args(&self, args: TableFunctionArgs<'_, '_>) -> Result<Arc<dyn TableProvider>> {
+        let exprs: Vec<Expr> = args.exprs().iter().cloned().map(in_nanoseconds).collect();
+        self.0.call_with_args(TableFunctionArgs::new(&exprs, args.session()))
+    }
+}
+
+/// What does not fit stays, for the function to refuse.
+fn in_nanoseconds(expr: Expr) -> Expr {
+    match expr {
+        Expr::Literal(ScalarValue::TimestampMicrosecond(micros, zone), data)
+            if micros.is_none_or(|micros| micros.checked_mul(1_000).is_some()) =>
+        {
+            let nanos = micros.and_then(|micros| micros.checked_mul(1_000));
+            Expr::Literal(ScalarValue::TimestampNanosecond(nanos, zone), data)
+        }
+        other => other,
+    }
 }
 
 fn seconds(expr: Box<Expr>) -> Box<Expr> {

@@ -66,6 +66,9 @@ async fn times_reach_to_the_end_of_9999() {
     let nested = "select count(*) filter (where since < '2013-02-01') as a, max(since) > '2013-05-01' as b, \
                   sum(case when until in ('9999-12-31') then id end) as c from f.spans having min(since) < date '2014-01-01'";
     assert_eq!(lab.query(nested).await, "a,b,c\n1,true,3\n");
+    let days =
+        "select count(*) as n from generate_series(timestamp '2013-01-01', timestamp '2013-01-31', interval '1 day')";
+    assert_eq!(lab.query(days).await, "n\n31\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]
