@@ -20,6 +20,12 @@ use crate::yields::YieldingJoins;
 /// More than any machine writes at the same time.
 const WRITES_MAX: u32 = 1 << 20;
 
+/// Rows that a core may put into the hash table of a join while one other waits.
+const ROWS_BUILT_MAX: usize = 4 << 20;
+
+/// Where it is known how many bytes they are instead.
+const ROW_BYTES: usize = 64;
+
 /// What an engine is made from.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -58,6 +64,7 @@ impl Engine {
             .with_create_default_catalog_and_schema(false)
             .set_bool("datafusion.sql_parser.collect_spans", true)
             .set_bool("datafusion.execution.skip_physical_aggregate_schema_check", true);
+        let config = build_on_one_core(config);
         let state = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime)
@@ -110,6 +117,16 @@ impl Engine {
         // Fails only for a semaphore that is closed, which this one never is.
         let _ = self.open.acquire_many(WRITES_MAX).await;
     }
+}
+
+/// Lets one core build the hash table of a join that all then look into, unless it is so big that the others wait longer
+/// than they would work to send each row of both sides to the core that has its part of the table.
+fn build_on_one_core(config: SessionConfig) -> SessionConfig {
+    let waiting = config.target_partitions().saturating_sub(1).max(1);
+    let rows = ROWS_BUILT_MAX / waiting;
+    config
+        .set_usize("datafusion.optimizer.hash_join_single_partition_threshold_rows", rows)
+        .set_usize("datafusion.optimizer.hash_join_single_partition_threshold", rows * ROW_BYTES)
 }
 
 fn runtime(settings: &Settings) -> Result<Arc<RuntimeEnv>, Error> {

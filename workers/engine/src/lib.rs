@@ -8,6 +8,7 @@ pub mod canonical;
 mod catalogue;
 mod condition;
 mod depth;
+mod digest;
 mod durable;
 mod encoding;
 mod engine;

@@ -9,7 +9,7 @@ use flow::spec::Format;
 use flow::wire::{Failure, PinnedFile, Pins};
 
 use crate::error::io;
-use crate::{Engine, Error, source};
+use crate::{Engine, Error, digest, source};
 
 /// A change so short ago may be followed by another that leaves the same time.
 const RECENT: Duration = Duration::from_secs(3);
@@ -97,12 +97,7 @@ fn is_recent(found: &std::fs::Metadata) -> bool {
 async fn hash(path: &Path) -> Result<String, Failure> {
     let path = path.to_path_buf();
     let work = tokio::task::spawn_blocking(move || {
-        let read = || {
-            let mut hasher = blake3::Hasher::new();
-            std::io::copy(&mut std::fs::File::open(&path)?, &mut hasher)?;
-            Ok(hasher.finalize().to_hex().to_string())
-        };
-        read().map_err(|error: std::io::Error| io("failed to read", &path, &error))
+        digest::of(&path).map_err(|error: std::io::Error| io("failed to read", &path, &error))
     });
     work.await.map_err(|error| Failure::internal(error.to_string()))?
 }

@@ -226,8 +226,8 @@ impl Engine {
     ) -> Result<Option<Outcome>, Failure> {
         let checks = self.audit_staged(session, table, staged, change, publish).await?;
         let synced = async {
-            stage::sync(table, staged).await?;
-            change.sync(table).await
+            stage::sync_folders(table, staged).await?;
+            change.sync_folders(table).await
         };
         synced.instrument(tracing::info_span!("sync")).await?;
         for source in publish.sources() {

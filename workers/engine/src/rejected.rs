@@ -84,7 +84,7 @@ impl Engine {
                 .map_err(|error| crate::error::io("failed to make the folder", folder, &error))?;
         }
         let staged = stage::stage(session, plan, &table, &[], RowCounts::default()).await?;
-        stage::sync(&table, &staged).await?;
+        stage::sync_folders(&table, &staged).await?;
         loop {
             let change = Change::overwrite(&table, &staged).await?;
             let mark = Mark {

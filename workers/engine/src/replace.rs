@@ -215,9 +215,9 @@ impl Change {
         }
     }
 
-    pub(crate) async fn sync(&self, table: &Table) -> Result<(), Failure> {
+    pub(crate) async fn sync_folders(&self, table: &Table) -> Result<(), Failure> {
         match &self.rewritten {
-            Some(rewritten) => stage::sync(table, rewritten).await,
+            Some(rewritten) => stage::sync_folders(table, rewritten).await,
             None => Ok(()),
         }
     }

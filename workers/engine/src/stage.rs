@@ -1,6 +1,7 @@
 //! Data files written at their final place, in no commit yet.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use datafusion::arrow::array::{AsArray, RecordBatch};
@@ -13,7 +14,6 @@ use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuil
 use datafusion::physical_plan::execute_stream_partitioned;
 use deltalake::datafile::writer::{DeltaWriter, WriterConfig};
 use deltalake::kernel::Add;
-use deltalake::logstore::ObjectStoreRef;
 use flow::wire::{Effort, Failure};
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -31,7 +31,10 @@ const FILE_BYTES_TARGET: u64 = 512 << 20;
 const WRITE_ROWS: usize = 8192;
 
 /// Files of up to this many bytes together are synced where they were written.
-const SYNC_INLINE_BYTES_MAX: u64 = 1 << 20;
+const SYNC_INLINE_BYTES_MAX: i64 = 1 << 20;
+
+/// As many folders are.
+const SYNC_INLINE_FOLDERS_MAX: usize = 16;
 
 /// What Hive and Delta call the folder of NULLs.
 const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";
@@ -98,8 +101,7 @@ pub(crate) async fn stage(
     for stream in streams {
         let (config, partitions) = (config.clone(), partition_by.to_vec());
         let stream = stream.map(move |batch| batch.map_err(failure).and_then(|batch| placeable(batch, &partitions)));
-        let store = table.log.object_store(None);
-        writers.spawn(write(stream.boxed(), store, config, counts.clone(), staged.litter.clone()));
+        writers.spawn(write(stream.boxed(), table.clone(), config, counts.clone(), staged.litter.clone()));
     }
     let mut failed = None;
     while let Some(written) = writers.join_next().await {
@@ -133,12 +135,13 @@ pub(crate) async fn stage(
 
 async fn write(
     mut stream: BoxStream<'static, Result<RecordBatch, Failure>>,
-    store: ObjectStoreRef,
+    table: Table,
     config: WriterConfig,
     counts: Arc<RowCounts>,
     litter: Arc<Litter>,
 ) -> Result<Vec<Add>, Failure> {
     let sample = first_rows(&mut stream).await?;
+    let store = table.log.object_store(None);
     let mut writer = DeltaWriter::new(store, config).with_writer_properties(encoding::properties(&sample));
     let mut batches = futures::stream::iter(sample.into_iter().map(Ok)).chain(stream);
     while let Some(batch) = batches.next().await {
@@ -158,6 +161,8 @@ async fn write(
     }
     let adds = writer.close().await.map_err(|error| delta("failed to write the dataset", &error))?;
     litter.add(adds.iter().map(|add| add.path.clone()));
+    // Now, while others may still compute.
+    sync_files(&table, &adds).await?;
     Ok(adds)
 }
 
@@ -203,29 +208,36 @@ pub(crate) async fn discard(table: &Table, staged: &Staged) {
     }
 }
 
-/// Makes staged files durable. Object stores are so already.
-pub(crate) async fn sync(table: &Table, staged: &Staged) -> Result<(), Failure> {
-    let Some(folder) = table.folder.clone() else { return Ok(()) };
-    let paths: Vec<String> = staged.adds.iter().map(|add| add.path.clone()).collect();
-    // The disk works on many bytes for long enough to let others compute; on few it is done before a thread is found.
-    if staged.bytes < SYNC_INLINE_BYTES_MAX {
-        return sync_files(&folder, &paths);
-    }
-    let synced = tokio::task::spawn_blocking(move || sync_files(&folder, &paths)).await;
-    synced.map_err(|error| Failure::internal(error.to_string()))?
+/// Makes files durable. Object stores have done so already.
+async fn sync_files(table: &Table, adds: &[Add]) -> Result<(), Failure> {
+    let Some(folder) = &table.folder else { return Ok(()) };
+    let paths = adds.iter().map(|add| folder.join(&add.path)).collect();
+    let brief = adds.iter().map(|add| add.size).sum::<i64>() < SYNC_INLINE_BYTES_MAX;
+    sync(paths, durable::sync_file, brief).await
 }
 
-fn sync_files(folder: &Path, paths: &[String]) -> Result<(), Failure> {
-    let mut folders = std::collections::BTreeSet::new();
-    for path in paths {
-        let path = folder.join(path);
-        durable::sync_file(&path).map_err(|error| io("failed to sync", &path, &error))?;
+/// Makes durable that staged files are in their folders.
+pub(crate) async fn sync_folders(table: &Table, staged: &Staged) -> Result<(), Failure> {
+    let Some(folder) = &table.folder else { return Ok(()) };
+    let mut folders = BTreeSet::new();
+    for add in &staged.adds {
+        let path = folder.join(&add.path);
         folders.extend(path.ancestors().skip(1).take_while(|path| path.starts_with(folder)).map(Path::to_path_buf));
     }
-    for path in folders {
-        durable::sync_folder(&path).map_err(|error| io("failed to sync", &path, &error))?;
+    let brief = folders.len() < SYNC_INLINE_FOLDERS_MAX;
+    sync(folders.into_iter().collect(), durable::sync_folder, brief).await
+}
+
+/// The disk works on many bytes for long enough to let others compute; on few it is done before a thread is found.
+async fn sync(paths: Vec<PathBuf>, one: fn(&Path) -> std::io::Result<()>, brief: bool) -> Result<(), Failure> {
+    let all = move || {
+        let each = |path: &PathBuf| one(path).map_err(|error| io("failed to sync", path, &error));
+        paths.iter().try_for_each(each)
+    };
+    if brief {
+        return all();
     }
-    Ok(())
+    tokio::task::spawn_blocking(all).await.map_err(|error| Failure::internal(error.to_string()))?
 }
 
 impl Staged {
