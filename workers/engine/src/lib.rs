@@ -3,6 +3,7 @@
 //! No other crate names either library. A [`Session`] is a set of named tables; SQL is planned against it,
 //! typed by it when a flow is compiled, and executed by it when an attempt runs.
 
+mod ascending;
 mod audit;
 pub mod canonical;
 mod catalogue;

@@ -1,4 +1,5 @@
-//! Checks that look at one row at a time, counted while the rows are written: what passes is not read again.
+//! Checks that look at one row at a time, and keys that ascend, seen while the rows are written: what passes is not read
+//! again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,6 +11,7 @@ use flow::plan::Rule;
 use flow::spec::On;
 use flow::wire::Failure;
 
+use crate::ascending::Ascending;
 use crate::audit::{Audit, row_condition};
 use crate::error::failure;
 use crate::session::Session;
@@ -25,20 +27,25 @@ pub(crate) struct RowCounts {
     counters: Vec<Option<Counter>>,
 }
 
-struct Counter {
-    rule: Rule,
-    broken: Arc<dyn PhysicalExpr>,
-    failed: AtomicU64,
+enum Counter {
+    Condition { rule: Rule, broken: Arc<dyn PhysicalExpr>, failed: AtomicU64 },
+    Key(Ascending),
 }
 
 impl RowCounts {
     /// Counters for the checks on rows of this schema.
     pub(crate) fn new(session: &Session, schema: &DFSchema, audits: &[Audit<'_>]) -> Result<RowCounts, Failure> {
-        let counter = |audit: &Audit<'_>| {
-            let rule = &audit.check.rule;
-            let Some(condition) = row_condition(rule).filter(|_| audit.check.on == On::Rows) else { return Ok(None) };
-            let broken = session.state.create_physical_expr(condition, schema).map_err(failure)?;
-            Ok(Some(Counter { rule: rule.clone(), broken, failed: AtomicU64::new(0) }))
+        let counter = |audit: &Audit<'_>| match &audit.check.rule {
+            _ if audit.check.on != On::Rows => Ok(None),
+            Rule::Unique(columns) => {
+                let key = Ascending::new(schema, columns).map_err(|error| failure(error.into()))?;
+                Ok(key.map(Counter::Key))
+            }
+            rule => {
+                let Some(condition) = row_condition(rule) else { return Ok(None) };
+                let broken = session.state.create_physical_expr(condition, schema).map_err(failure)?;
+                Ok(Some(Counter::Condition { rule: rule.clone(), broken, failed: AtomicU64::new(0) }))
+            }
         };
         Ok(RowCounts { rows: AtomicU64::new(0), counters: audits.iter().map(counter).collect::<Result<_, Failure>>()? })
     }
@@ -46,13 +53,7 @@ impl RowCounts {
     /// Counts the rows of a batch.
     pub(crate) fn add(&self, batch: &RecordBatch) -> Result<(), Failure> {
         self.rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
-        for counter in self.counters.iter().flatten() {
-            let broken = counter.broken.evaluate(batch).and_then(|value| value.into_array(batch.num_rows()));
-            let broken = broken.map_err(failure)?;
-            let failed = broken.as_boolean_opt().map_or(0, |broken| broken.true_count());
-            counter.failed.fetch_add(failed as u64, Ordering::Relaxed);
-        }
-        Ok(())
+        self.counters.iter().flatten().try_for_each(|counter| counter.add(batch)).map_err(failure)
     }
 
     /// The rows counted so far.
@@ -60,10 +61,27 @@ impl RowCounts {
         self.rows.load(Ordering::Relaxed)
     }
 
-    /// What each check found, in their order.
+    /// What each check found, in their order; `None` for one that needs another look.
     pub(crate) fn found(&self) -> Vec<Option<Counted>> {
-        let found = |counter: &Counter| counted(&counter.rule, counter.failed.load(Ordering::Relaxed), self.rows());
-        self.counters.iter().map(|counter| counter.as_ref().map(found)).collect()
+        let found = |counter: &Option<Counter>| match counter.as_ref()? {
+            Counter::Condition { rule, failed, .. } => Some(counted(rule, failed.load(Ordering::Relaxed), self.rows())),
+            Counter::Key(ascending) => ascending.proves_unique().then_some((0, Some(0.0))),
+        };
+        self.counters.iter().map(found).collect()
+    }
+}
+
+impl Counter {
+    fn add(&self, batch: &RecordBatch) -> datafusion::error::Result<()> {
+        match self {
+            Counter::Condition { broken, failed, .. } => {
+                let broken = broken.evaluate(batch)?.into_array(batch.num_rows())?;
+                let count = broken.as_boolean_opt().map_or(0, |broken| broken.true_count());
+                failed.fetch_add(count as u64, Ordering::Relaxed);
+            }
+            Counter::Key(ascending) => ascending.add(batch)?,
+        }
+        Ok(())
     }
 }
 
