@@ -1,10 +1,11 @@
-"""What tests do at an object store beside flowctl, by other libraries: s3.py bucket NAME | put BUCKET/KEY | rows URL
+"""What tests do at an object store beside flowctl, by other libraries: s3.py bucket NAME | put BUCKET/KEY [FILE] | rows URL
 
 `rows` prints a Delta table as JSON, sorted, read by the package `deltalake`. The store is that of AWS_ENDPOINT_URL.
 """
 
 import json
 import os
+import pathlib
 import sys
 
 
@@ -25,9 +26,9 @@ def main() -> None:
     match sys.argv[1:]:
         case ["bucket", name]:
             store().create_dir(name)
-        case ["put", key]:
-            with store().open_output_stream(key) as stream:
-                stream.write(b"not in any version")
+        case ["put", key, *file]:
+            with store().open_output_stream(key, compression=None) as stream:
+                stream.write(pathlib.Path(*file).read_bytes() if file else b"not in any version")
         case ["rows", url]:
             import deltalake
 

@@ -131,6 +131,68 @@ fn a_lake_in_an_object_store_does_what_one_in_a_folder_does() {
     assert!(project.said(&["datasets"]).contains("g.t"));
 }
 
+const READERS: &str = r#"
+name = "r"
+[sources.days]
+path = "s3://raw/days/*.csv.gz"
+[sources.planes]
+path = "s3://raw/planes.parquet"
+[sources.events]
+path = "s3://raw/events"
+format = "json"
+[sources.published]
+path = "s3://raw/lake/f/a"
+format = "delta"
+[tasks.counts]
+sql = """select (select sum(n) from days) as days, (select count(*) from planes) as planes,
+  (select max(kind) from events) as kind, (select count(*) from published) as published"""
+"#;
+
+#[test]
+fn sources_in_an_object_store_are_read_and_pinned() {
+    let project = Project::new("raw", FLOW);
+    let folder = project.folder.path();
+    let put = |key: &str, content: &[u8]| {
+        fs::write(folder.join("put"), content).unwrap();
+        succeed(outside(&["put", &format!("raw/{key}"), &folder.join("put").display().to_string()]));
+    };
+    let gz = |text: &str| {
+        let mut gzip = Command::new("gzip").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        gzip.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        gzip.wait_with_output().unwrap().stdout
+    };
+    put("days/1 +?.csv.gz", &gz("n\n1\n2\n"));
+    put("days/2.csv.gz", &gz("n\n3\n"));
+    put("days/_part.csv.gz", b"half");
+    put("days/more/3.csv.gz", &gz("n\n100\n"));
+    let planes = format!("select * from '{}'", tests::root().join("examples/data/nycflights13/planes.csv").display());
+    put("planes.parquet", &project.command(&["query", &planes, "--format", "parquet"]).output().unwrap().stdout);
+    put("events/2013/a.json", b"{\"kind\": \"departed\"}\n");
+    project.said(&["run", "f.toml"]);
+    fs::write(folder.join("r.toml"), READERS).unwrap();
+    let counts = || {
+        project.said(&["run", "r.toml"]);
+        project.said(&[
+            "query",
+            "select days, planes > 3000 as planes, kind, published from r.counts",
+            "--format",
+            "csv",
+        ])
+    };
+    assert_eq!(counts(), "days,planes,kind,published\n6,true,departed,3\n");
+    assert!(project.said(&["run", "r.toml"]).contains("1 cached"));
+    put("days/2.csv.gz", &gz("n\n4\n"));
+    assert_eq!(counts(), "days,planes,kind,published\n7,true,departed,3\n");
+    assert_eq!(
+        project.said(&["query", "select sum(n) as n from 's3://raw/days/*.csv.gz'", "--format", "csv"]),
+        "n\n7\n"
+    );
+    fs::write(folder.join("r.toml"), READERS.replace("planes.parquet", "planets.parquet")).unwrap();
+    let told = String::from_utf8(project.command(&["check", "r.toml"]).output().unwrap().stdout).unwrap();
+    assert!(told.contains("`s3://raw/planets.parquet` does not exist"), "{told}");
+    assert!(told.contains("holds `days`, `events`, `lake`, `planes.parquet`"), "{told}");
+}
+
 #[test]
 fn what_is_in_no_version_is_found_and_removed() {
     let project = Project::new("litter", &FLOW.replace("'fr'", "'côte d''ivoire: 1/2'"));

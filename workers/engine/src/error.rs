@@ -74,7 +74,7 @@ pub(crate) fn delta(action: &str, error: &DeltaTableError) -> Failure {
 }
 
 /// Whether an object store is behind it, however deep: it may be back soon.
-fn is_of_object_store(error: &(dyn std::error::Error + 'static)) -> bool {
+pub(crate) fn is_of_object_store(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut causes = std::iter::successors(Some(error), |error| error.source());
     causes.any(|error| error.is::<datafusion::object_store::Error>())
 }

@@ -27,6 +27,7 @@ mod log;
 mod memory;
 mod objects;
 mod pin;
+mod place;
 mod publish;
 mod query;
 mod rejected;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use flow::plan::{Column, Source};
 
-use crate::pin::settled_stamp;
+use crate::place::Place;
 
 /// A folder of notes. Nothing is written before [`Memory::write`]: a compilation alone leaves no trace.
 #[derive(Clone, Debug)]
@@ -23,8 +23,9 @@ impl Memory {
     }
 
     /// The name of the note on the types of a source's files; `None` if one of them changed only just now.
-    pub fn key(source: &Source, files: &[PathBuf]) -> Option<String> {
-        let stamps = files.iter().map(|file| Some((file, settled_stamp(file)?))).collect::<Option<Vec<_>>>()?;
+    pub fn key(source: &Source, places: &[Place]) -> Option<String> {
+        let stamps =
+            places.iter().map(|place| Some((place.to_string(), place.stamp()?))).collect::<Option<Vec<_>>>()?;
         let settings = (source.format, &source.null, source.delimiter, source.header, env!("CARGO_PKG_VERSION"));
         let text = serde_json::to_string(&(settings, stamps)).ok()?;
         Some(blake3::hash(text.as_bytes()).to_hex().to_string())

@@ -1,4 +1,4 @@
-//! Object stores that hold a lake: S3 and what speaks its protocol, Google Cloud Storage, Azure Blob Storage.
+//! Object stores that hold a lake or sources: S3 and what speaks its protocol, Google Cloud Storage, Azure Blob Storage.
 //!
 //! They are found by the variables that other programs know, too: `AWS_ACCESS_KEY_ID`, `AWS_REGION`, `AWS_ENDPOINT_URL`,
 //! `GOOGLE_SERVICE_ACCOUNT`, `AZURE_STORAGE_ACCOUNT_NAME` and so on, as the crate `object_store` lists them. Of two who
@@ -33,6 +33,11 @@ const VARIABLES: [&str; 4] = ["AWS_", "GOOGLE_", "AZURE_", "IDENTITY_"];
 /// The object of a lake that tells it from others.
 const ID_OBJECT: &str = "_lake_id";
 
+/// The URL of something in an object store, if `place` is one.
+pub(crate) fn url(place: &str) -> Option<Url> {
+    Url::parse(place).ok().filter(|url| SCHEMES.contains(&url.scheme()))
+}
+
 /// Makes Delta find tables in the store that `root` is in. Answers the store.
 pub(crate) fn open(root: &Url) -> Result<ObjectStoreRef, String> {
     if !SCHEMES.contains(&root.scheme()) {
@@ -53,7 +58,7 @@ impl ObjectStoreFactory for Stores {
 }
 
 /// The store that a URL names, one for all who ask: its connections are kept.
-fn store(url: &Url) -> Result<ObjectStoreRef, StoreError> {
+pub(crate) fn store(url: &Url) -> Result<ObjectStoreRef, StoreError> {
     static KNOWN: Mutex<BTreeMap<String, ObjectStoreRef>> = Mutex::new(BTreeMap::new());
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     let root = &url[..Position::BeforePath];
@@ -84,7 +89,7 @@ fn build(url: &Url) -> Result<ObjectStoreRef, StoreError> {
 }
 
 /// Where connections live. Elsewhere they would go with the threads of the query that opened them.
-fn wire() -> Result<Handle, StoreError> {
+pub(crate) fn wire() -> Result<Handle, StoreError> {
     static WIRE: OnceLock<Runtime> = OnceLock::new();
     if let Some(runtime) = WIRE.get() {
         return Ok(runtime.handle().clone());

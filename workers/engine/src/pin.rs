@@ -9,6 +9,7 @@ use flow::spec::Format;
 use flow::wire::{Failure, PinnedFile, Pins};
 
 use crate::error::io;
+use crate::place::{Place, places};
 use crate::{Engine, Error, digest, source};
 
 /// A change so short ago may be followed by another that leaves the same time.
@@ -17,7 +18,8 @@ const RECENT: Duration = Duration::from_secs(3);
 impl Engine {
     /// Fixes the files of every source and the versions of every dataset of other runs.
     ///
-    /// Identity is content: every file is read and hashed, unless `known` holds an equal stamp.
+    /// Identity is content: every file is read and hashed, unless `known` holds an equal stamp. Of an object its store
+    /// tells the version.
     ///
     /// # Errors
     /// [`Error::NotFound`] if a dataset was never published, [`Error::Failed`] if a file cannot be read.
@@ -56,10 +58,17 @@ async fn pin_source(source: &Source, known: &[PinnedFile]) -> Result<Vec<PinnedF
         let path = source.path.clone();
         return Ok(vec![PinnedFile { path, bytes: 0, stamp: String::new(), hash: version }]);
     }
-    let files = source::files(source).map_err(|problem| Failure::external(problem.message))?;
+    let places = places(source).await.map_err(|problem| Failure::external(problem.message))?;
     let known: BTreeMap<&str, &PinnedFile> = known.iter().map(|file| (file.path.as_str(), file)).collect();
     let mut pinned = vec![];
-    for file in files {
+    for place in places {
+        let file = match place {
+            Place::File(file) => file,
+            Place::Object(object) => {
+                pinned.push(object.pinned());
+                continue;
+            }
+        };
         let path = file.display().to_string();
         let stamp = stamp(&file)?;
         let hash = match known.get(path.as_str()) {

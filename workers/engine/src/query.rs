@@ -1,7 +1,7 @@
 //! SQL on the lake, as it is or as it was.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::csv;
@@ -13,14 +13,15 @@ use datafusion::parquet::arrow::ArrowWriter;
 use flow::codes;
 use flow::plan::Source;
 use flow::spec::Format;
-use flow::wire::{Failure, PinnedFile};
+use flow::wire::Failure;
 use futures::StreamExt;
 use serde_json::{Map, Value};
 
 use crate::error::failure;
 use crate::lake::Table;
+use crate::place::{Place, places};
 use crate::session::Session;
-use crate::{Engine, Error, Problem, Query, source, types};
+use crate::{Engine, Error, Problem, Query, objects, types};
 
 /// A point in the past.
 #[derive(Clone, Debug, PartialEq)]
@@ -149,7 +150,7 @@ impl Engine {
         let format = Format::of_name(path).unwrap_or(Format::Parquet);
         let mut source = Source {
             name: path.to_string(),
-            path: std::path::absolute(path).map_or_else(|_| path.to_owned(), |path| path.display().to_string()),
+            path: whole(path),
             format,
             null: vec![],
             delimiter: if path.contains(".tsv") { b'\t' } else { b',' },
@@ -158,16 +159,18 @@ impl Engine {
         };
         let user = |problem: crate::SourceProblem| Failure::user(problem.message);
         source.columns = self.infer(&source, false, true).await.map_err(user)?;
-        let files: Vec<PathBuf> = source::files(&source).map_err(user)?;
-        let pinned = files.iter().map(|file| PinnedFile {
-            path: file.display().to_string(),
-            bytes: 0,
-            stamp: String::new(),
-            hash: String::new(),
-        });
-        let table = self.source_table(&source, &pinned.collect::<Vec<_>>()).await?;
+        let found = places(&source).await.map_err(user)?;
+        let table = self.source_table(&source, &found.iter().map(Place::unpinned).collect::<Vec<_>>()).await?;
         session.add_bare(path, table);
         Ok(())
+    }
+}
+
+/// The path from the root, or the URL.
+fn whole(path: &str) -> String {
+    match objects::url(path) {
+        Some(_) => path.to_owned(),
+        None => std::path::absolute(path).map_or_else(|_| path.to_owned(), |path| path.display().to_string()),
     }
 }
 

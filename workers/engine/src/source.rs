@@ -1,6 +1,5 @@
 //! Data that flows read and do not make: its files, its types, its rows.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -9,17 +8,21 @@ use datafusion::datasource::file_format::FileFormat;
 use datafusion::datasource::file_format::avro::AvroFormat;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
-use datafusion::execution::object_store::ObjectStoreUrl;
-use datafusion::object_store::{self, ObjectStoreExt};
+use datafusion::object_store::ObjectStoreExt;
 use flow::codes;
 use flow::plan::{Column, Source};
 use flow::spec::Format;
 use flow::wire::{Failure, PinnedFile};
+use futures::{StreamExt, TryStreamExt};
 
 use crate::error::{failure, text};
 use crate::memory::Memory;
+use crate::place::{Place, places};
 use crate::textfile::{self, TextFiles};
-use crate::{Engine, session, tables, types};
+use crate::{Engine, objects, session, tables, types};
+
+/// Files that are asked at the same time how long they are.
+const HEADS_AT_ONCE: usize = 16;
 
 /// What is wrong with a source, and with which of its keys.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,7 +34,7 @@ pub struct SourceProblem {
     pub column: Option<String>,
 }
 
-fn problem(code: &'static str, message: String, hint: impl Into<String>) -> SourceProblem {
+pub(crate) fn problem(code: &'static str, message: String, hint: impl Into<String>) -> SourceProblem {
     SourceProblem { code, message, hint: Some(hint.into()), column: None }
 }
 
@@ -53,12 +56,12 @@ impl Engine {
         if source.format == Format::Delta {
             return self.delta_columns(source).await;
         }
-        let files = files(source)?;
-        let note = Memory::key(source, &files);
+        let places = places(source).await?;
+        let note = Memory::key(source, &places);
         if let Some(columns) = note.as_ref().and_then(|note| self.memory.recall(note)) {
             return Ok(columns);
         }
-        let inferred = self.infer_schema(source, &files).await.map_err(|message| {
+        let inferred = self.infer_schema(source, &places).await.map_err(|message| {
             let hint = "see whether the file is complete and of the format that `format` says";
             problem(codes::SOURCE_UNREADABLE, message, hint)
         })?;
@@ -82,20 +85,22 @@ impl Engine {
         Ok(columns)
     }
 
-    async fn infer_schema(&self, source: &Source, files: &[PathBuf]) -> Result<Schema, String> {
+    async fn infer_schema(&self, source: &Source, places: &[Place]) -> Result<Schema, String> {
         let Some(format) = binary_format(source.format) else {
-            let (source, files) = (source.clone(), files.to_vec());
-            let inferred = tokio::task::spawn_blocking(move || textfile::infer(&source, &files)).await;
+            let (source, places) = (source.clone(), places.to_vec());
+            let inferred = tokio::task::spawn_blocking(move || textfile::infer(&source, &places)).await;
             return inferred.map_err(|error| error.to_string())?;
         };
         let unreadable = |error| format!("`{}` cannot be read: {}", source.path, text(&error));
-        let store: Arc<dyn object_store::ObjectStore> = Arc::new(object_store::local::LocalFileSystem::new());
-        let mut objects = vec![];
-        for file in files {
-            let path = object_store::path::Path::from_absolute_path(file).map_err(|error| unreadable(error.into()))?;
-            objects.push(store.head(&path).await.map_err(|error| unreadable(error.into()))?);
-        }
-        let schema = format.infer_schema(self.state(), &store, &objects).await.map_err(unreadable)?;
+        let head = async |place: &Place| {
+            let (store, key, _) = place.stored()?;
+            store.head(&key).await
+        };
+        let heads = futures::stream::iter(places).map(head).buffered(HEADS_AT_ONCE).try_collect::<Vec<_>>().await;
+        let heads = heads.map_err(|error| unreadable(error.into()))?;
+        let Some(first) = places.first() else { return Ok(Schema::empty()) };
+        let (store, ..) = first.stored().map_err(|error| unreadable(error.into()))?;
+        let schema = format.infer_schema(self.state(), &store, &heads).await.map_err(unreadable)?;
         Ok(schema.as_ref().clone())
     }
 
@@ -123,28 +128,30 @@ impl Engine {
             let provider = table.table_provider().await.map_err(failure)?;
             return tables::as_declared(provider, &schema).map_err(failure);
         }
-        let files: Vec<PathBuf> = pinned.iter().map(|file| PathBuf::from(&file.path)).collect();
-        listing(source, files, schema).map_err(failure)
+        self.listing(source, pinned.iter().map(Place::of).collect(), schema).map_err(failure)
     }
-}
 
-/// A table over exactly these files.
-fn listing(
-    source: &Source,
-    files: Vec<PathBuf>,
-    schema: SchemaRef,
-) -> datafusion::error::Result<Arc<dyn TableProvider>> {
-    let Some(format) = binary_format(source.format) else {
-        return Ok(Arc::new(TextFiles::new(source, files, schema)));
-    };
-    let options = ListingOptions::new(format).with_file_extension("");
-    let urls = files.iter().map(|file| {
-        let path = object_store::path::Path::from_absolute_path(file)?;
-        ListingTableUrl::parse(format!("{}{path}", ObjectStoreUrl::local_filesystem().as_str()))
-    });
-    let urls = urls.collect::<Result<Vec<_>, _>>()?;
-    let config = ListingTableConfig::new_with_multi_paths(urls).with_listing_options(options).with_schema(schema);
-    Ok(Arc::new(ListingTable::try_new(config)?))
+    /// A table over exactly these files.
+    fn listing(
+        &self,
+        source: &Source,
+        places: Vec<Place>,
+        schema: SchemaRef,
+    ) -> datafusion::error::Result<Arc<dyn TableProvider>> {
+        let Some(format) = binary_format(source.format) else {
+            return Ok(Arc::new(TextFiles::new(source, places, schema)));
+        };
+        let options = ListingOptions::new(format).with_file_extension("");
+        let urls = places.iter().map(|place| {
+            let (store, _, url) = place.stored()?;
+            let url = ListingTableUrl::parse(url)?;
+            self.state().runtime_env().register_object_store(url.object_store().as_ref(), store);
+            Ok(url)
+        });
+        let urls = urls.collect::<datafusion::error::Result<Vec<_>>>()?;
+        let config = ListingTableConfig::new_with_multi_paths(urls).with_listing_options(options).with_schema(schema);
+        Ok(Arc::new(ListingTable::try_new(config)?))
+    }
 }
 
 /// The reader of files that are not text.
@@ -158,6 +165,9 @@ fn binary_format(format: Format) -> Option<Arc<dyn FileFormat>> {
 
 async fn open_delta(path: &str, version: Option<u64>) -> Result<deltalake::DeltaTable, Failure> {
     let fault = |error: deltalake::DeltaTableError| crate::error::delta(&format!("failed to open `{path}`"), &error);
+    if let Some(url) = objects::url(path) {
+        objects::open(&url).map_err(Failure::external)?;
+    }
     let url = deltalake::ensure_table_uri(path).map_err(fault)?;
     let mut builder = deltalake::DeltaTableBuilder::from_url(url).map_err(fault)?;
     if let Some(version) = version {
@@ -171,59 +181,6 @@ pub(crate) async fn delta_version(path: &str) -> Result<String, Failure> {
     let table = open_delta(path, None).await?;
     let state = table.snapshot().map_err(|error| crate::error::delta(&format!("failed to open `{path}`"), &error))?;
     Ok(format!("{}:{}", table.version().unwrap_or_default(), state.metadata().id()))
-}
-
-/// The files that a source's path stands for, sorted.
-pub(crate) fn files(source: &Source) -> Result<Vec<PathBuf>, SourceProblem> {
-    let path = Path::new(&source.path);
-    let missing = |message: String, hint: String| Err(problem(codes::SOURCE_MISSING, message, hint));
-    if path.is_file() {
-        return Ok(vec![path.to_path_buf()]);
-    }
-    if path.exists() && !path.is_dir() {
-        let message = format!("`{}` is neither a file nor a folder", source.path);
-        return missing(message, "a pipe or device cannot be read twice; write it to a file first".into());
-    }
-    let pattern =
-        if path.is_dir() { format!("{}/**/*", glob::Pattern::escape(&source.path)) } else { source.path.clone() };
-    let matches = glob::glob(&pattern);
-    let matches = matches.map_err(|error| {
-        problem(
-            codes::SOURCE_MISSING,
-            format!("`{}`: {}", source.path, error.msg),
-            "`*`, `**`, `?` and `[a-z]` are special",
-        )
-    })?;
-    let visible = |file: &PathBuf| {
-        let inside = file.strip_prefix(path).unwrap_or(Path::new(file.file_name().unwrap_or_default()));
-        !inside.iter().any(|part| part.to_string_lossy().starts_with(['.', '_']))
-    };
-    let mut files: Vec<PathBuf> =
-        matches.filter_map(Result::ok).filter(|file| file.is_file() && visible(file)).collect();
-    files.sort();
-    if files.is_empty() && pattern == source.path && !pattern.contains(['*', '?', '[']) {
-        return missing(format!("`{}` does not exist", source.path), near_file(path));
-    }
-    if files.is_empty() {
-        return missing(format!("no file matches `{}`", source.path), near_file(path));
-    }
-    Ok(files)
-}
-
-/// What stands where the file was looked for.
-fn near_file(path: &Path) -> String {
-    let Some(folder) = path.ancestors().find(|folder| folder.is_dir()) else {
-        return "paths are relative to the flow file".into();
-    };
-    let names = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
-    let mut names: Vec<String> = names.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-    names.sort();
-    let shown: Vec<String> = names.iter().take(8).map(|name| format!("`{name}`")).collect();
-    let more = if names.len() > shown.len() { ", …" } else { "" };
-    match shown.is_empty() {
-        true => format!("the folder `{}` is empty", folder.display()),
-        false => format!("`{}` holds {}{more}", folder.display(), shown.join(", ")),
-    }
 }
 
 /// The type that a column is read as: of what was inferred, what a table can hold.

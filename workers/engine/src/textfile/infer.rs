@@ -1,7 +1,6 @@
 //! The types of text files, from what is written in them.
 
 use std::io::{BufReader, Cursor, Read};
-use std::path::{Path, PathBuf};
 
 use datafusion::arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use datafusion::arrow::json::reader::infer_json_schema;
@@ -10,16 +9,17 @@ use flow::spec::Format;
 use serde::de::IgnoredAny;
 
 use super::{csv, plain, whole_text};
+use crate::place::Place;
 
 /// Types are inferred from at most this much of the files' text.
 const BYTES_MAX: u64 = 64 << 20;
 
 /// The columns of a source's files. Says what is wrong with which file.
-pub(crate) fn infer(source: &Source, files: &[PathBuf]) -> Result<Schema, String> {
+pub(crate) fn infer(source: &Source, files: &[Place]) -> Result<Schema, String> {
     let mut left = BYTES_MAX;
     let mut heads = vec![];
     for file in files {
-        let head = head(source, file, left).map_err(|error| format!("`{}` cannot be read: {error}", file.display()))?;
+        let head = head(source, file, left).map_err(|error| format!("`{}` cannot be read: {error}", file))?;
         let Head { text, is_cut } = head;
         left = left.saturating_sub(text.len() as u64);
         heads.push((file, text));
@@ -41,7 +41,7 @@ struct Head {
 }
 
 /// Whole lines of at most `bytes_max`. A line end inside a quoted value ends no line.
-fn head(source: &Source, file: &Path, bytes_max: u64) -> std::io::Result<Head> {
+fn head(source: &Source, file: &Place, bytes_max: u64) -> std::io::Result<Head> {
     let mut head = vec![];
     let mut text = whole_text(source, file)?;
     text.by_ref().take(bytes_max).read_to_end(&mut head)?;
@@ -61,12 +61,12 @@ fn head(source: &Source, file: &Path, bytes_max: u64) -> std::io::Result<Head> {
     Ok(Head { text: head, is_cut })
 }
 
-fn infer_csv(source: &Source, heads: Vec<(&PathBuf, Vec<u8>)>) -> Result<Schema, String> {
+fn infer_csv(source: &Source, heads: Vec<(&Place, Vec<u8>)>) -> Result<Schema, String> {
     let format = csv::format(source).map_err(|error| plain(&error))?;
-    let mut merged: Option<(&PathBuf, Vec<Field>)> = None;
+    let mut merged: Option<(&Place, Vec<Field>)> = None;
     for (file, head) in heads {
         let schema = format.infer_schema(head.as_slice(), None);
-        let (schema, _) = schema.map_err(|error| format!("`{}` cannot be read: {}", file.display(), plain(&error)))?;
+        let (schema, _) = schema.map_err(|error| format!("`{}` cannot be read: {}", file, plain(&error)))?;
         let Some((first, fields)) = &mut merged else {
             merged = Some((file, schema.fields().iter().map(|field| field.as_ref().clone()).collect()));
             continue;
@@ -79,7 +79,7 @@ fn infer_csv(source: &Source, heads: Vec<(&PathBuf, Vec<u8>)>) -> Result<Schema,
             names(&mut fields.iter().map(|field| field.name())),
         );
         if here != there {
-            let (file, first) = (file.display(), first.display());
+            let (file, first) = (file, first);
             return Err(format!("the columns of `{file}` are {here}, but those of `{first}` are {there}"));
         }
         for (field, found) in fields.iter_mut().zip(schema.fields()) {
@@ -103,10 +103,10 @@ fn both(a: &DataType, b: &DataType) -> DataType {
 }
 
 /// All files as one, so that an object anywhere may bring a column.
-fn infer_json(heads: Vec<(&PathBuf, Vec<u8>)>) -> Result<Schema, String> {
+fn infer_json(heads: Vec<(&Place, Vec<u8>)>) -> Result<Schema, String> {
     for (file, head) in &heads {
         if head.trim_ascii_start().starts_with(b"[") {
-            let (file, hint) = (file.display(), "`jq -c '.[]'` makes one of each");
+            let (file, hint) = (file, "`jq -c '.[]'` makes one of each");
             return Err(format!(
                 "`{file}` cannot be read: it is one JSON array, but one object a line is expected; {hint}"
             ));
@@ -114,10 +114,10 @@ fn infer_json(heads: Vec<(&PathBuf, Vec<u8>)>) -> Result<Schema, String> {
         // The inference below tells no place.
         let mut values = serde_json::Deserializer::from_slice(head).into_iter::<IgnoredAny>();
         if let Some(error) = values.find_map(Result::err) {
-            return Err(format!("`{}` cannot be read: {error}", file.display()));
+            return Err(format!("`{}` cannot be read: {error}", file));
         }
         let schema = infer_json_schema(BufReader::new(head.as_slice()), None);
-        schema.map_err(|error| format!("`{}` cannot be read: {}", file.display(), plain(&error)))?;
+        schema.map_err(|error| format!("`{}` cannot be read: {}", file, plain(&error)))?;
     }
     let all = heads.into_iter().flat_map(|(_, mut head)| {
         head.push(b'\n');

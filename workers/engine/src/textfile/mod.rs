@@ -7,9 +7,7 @@ mod json;
 mod quotes;
 mod texts;
 
-use std::fs::File;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -32,6 +30,9 @@ use flow::spec::Format;
 pub(crate) use infer::infer;
 use quotes::Quotes;
 
+use crate::error::is_of_object_store;
+use crate::place::Place;
+
 /// Batches that wait for the one who reads them.
 const AHEAD: usize = 2;
 
@@ -52,13 +53,13 @@ impl RowsRead {
 #[derive(Clone, Debug)]
 pub(crate) struct TextFiles {
     source: Arc<Source>,
-    files: Vec<PathBuf>,
+    files: Vec<Place>,
     schema: SchemaRef,
 }
 
 impl TextFiles {
     /// Files of CSV or JSON. A CSV file has all columns of `schema` in their order.
-    pub(crate) fn new(source: &Source, files: Vec<PathBuf>, schema: SchemaRef) -> Self {
+    pub(crate) fn new(source: &Source, files: Vec<Place>, schema: SchemaRef) -> Self {
         TextFiles { source: Arc::new(source.clone()), files, schema }
     }
 }
@@ -131,7 +132,7 @@ impl TextFiles {
     /// Hands each batch of a file to `stop`, which says when it is enough; answers whether it did.
     fn read(
         &self,
-        file: &Path,
+        file: &Place,
         columns: &[usize],
         rows_max: usize,
         mut stop: impl FnMut(RecordBatch) -> bool,
@@ -150,7 +151,7 @@ impl TextFiles {
         Ok(false)
     }
 
-    fn open(&self, file: &Path, columns: &[usize], rows_max: usize) -> Result<Batches> {
+    fn open(&self, file: &Place, columns: &[usize], rows_max: usize) -> Result<Batches> {
         let text = whole_text(&self.source, file).map_err(|error| unreadable(file, &error))?;
         let batches = match self.source.format {
             Format::Json => json::batches(text, &self.schema, columns, rows_max),
@@ -160,7 +161,7 @@ impl TextFiles {
     }
 
     /// The error with its place, found by reading the batch after `rows` again.
-    fn misfit(&self, file: &Path, rows: usize, rows_max: usize, error: ArrowError) -> DataFusionError {
+    fn misfit(&self, file: &Place, rows: usize, rows_max: usize, error: ArrowError) -> DataFusionError {
         if let ArrowError::IoError(_, cause) = &error {
             return unreadable(file, cause);
         }
@@ -169,26 +170,26 @@ impl TextFiles {
             _ => csv::misfit(text, &self.source, &self.schema, rows, rows_max),
         });
         let why = place.unwrap_or_else(|| format!(": {}", plain(&error)));
-        DataFusionError::Execution(format!("`{}`{why}", file.display()))
+        DataFusionError::Execution(format!("`{}`{why}", file))
     }
 }
 
 /// The text of a source's file, which in CSV is whole only if its quotes are closed.
-fn whole_text(source: &Source, file: &Path) -> io::Result<Box<dyn Read + Send>> {
+fn whole_text(source: &Source, file: &Place) -> io::Result<Box<dyn Read + Send>> {
     let text = text(file)?;
     Ok(match source.format {
-        Format::Csv => Box::new(Quotes::new(text, file.to_path_buf(), source.delimiter)),
+        Format::Csv => Box::new(Quotes::new(text, file.clone(), source.delimiter)),
         _ => text,
     })
 }
 
 /// A file's text, decompressed.
-fn text(file: &Path) -> io::Result<Box<dyn Read + Send>> {
-    compression(file).convert_read(File::open(file)?).map_err(io::Error::other)
+fn text(file: &Place) -> io::Result<Box<dyn Read + Send>> {
+    compression(file).convert_read(file.open()?).map_err(io::Error::other)
 }
 
-fn compression(file: &Path) -> FileCompressionType {
-    match file.extension().and_then(|extension| extension.to_str()) {
+fn compression(file: &Place) -> FileCompressionType {
+    match file.extension() {
         Some("gz") => FileCompressionType::GZIP,
         Some("bz2") => FileCompressionType::BZIP2,
         Some("zst") => FileCompressionType::ZSTD,
@@ -197,12 +198,13 @@ fn compression(file: &Path) -> FileCompressionType {
     }
 }
 
-/// A file that the system does not give is the world's fault, one that cannot be decompressed its author's.
-fn unreadable(file: &Path, error: &io::Error) -> DataFusionError {
-    let message = format!("`{}` cannot be read: {error}", file.display());
-    match error.raw_os_error() {
-        Some(_) => DataFusionError::IoError(io::Error::new(error.kind(), message)),
-        None => DataFusionError::Execution(message),
+/// A file that the system or store does not give is the world's fault, one that cannot be decompressed its author's.
+fn unreadable(file: &Place, error: &io::Error) -> DataFusionError {
+    let message = format!("`{file}` cannot be read: {error}");
+    let is_of_world = error.raw_os_error().is_some() || error.get_ref().is_some_and(|cause| is_of_object_store(cause));
+    match is_of_world {
+        true => DataFusionError::IoError(io::Error::new(error.kind(), message)),
+        false => DataFusionError::Execution(message),
     }
 }
 

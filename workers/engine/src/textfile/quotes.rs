@@ -1,14 +1,15 @@
 //! Quotes that are never closed. To a reader of CSV the rest of the file is then one value, and its rows are lost.
 
 use std::io::{self, BufReader, ErrorKind, Read};
-use std::path::PathBuf;
 
 use memchr::memchr;
+
+use crate::place::Place;
 
 /// CSV text whose end is an error while a quote is open.
 pub(super) struct Quotes<R> {
     text: R,
-    file: PathBuf,
+    file: Place,
     delimiter: u8,
     /// Bytes of the text read so far, and the last of them.
     read: u64,
@@ -26,7 +27,7 @@ enum Quote {
 }
 
 impl<R: Read> Quotes<R> {
-    pub fn new(text: R, file: PathBuf, delimiter: u8) -> Self {
+    pub fn new(text: R, file: Place, delimiter: u8) -> Self {
         Quotes { text, file, delimiter, read: 0, last: None, quote: Quote::Closed }
     }
 
@@ -95,7 +96,7 @@ mod tests {
     fn read(text: &str, size: usize) -> Result<(), String> {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text).unwrap();
-        let mut quotes = Quotes::new(text.as_bytes(), file.path().to_path_buf(), b',');
+        let mut quotes = Quotes::new(text.as_bytes(), Place::File(file.path().to_path_buf()), b',');
         let mut chunk = vec![0; size];
         while quotes.read(&mut chunk).map_err(|error| error.to_string())? > 0 {}
         Ok(())
