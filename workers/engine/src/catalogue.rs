@@ -40,6 +40,12 @@ impl Engine {
         Ok(found)
     }
 
+    /// Where a view's dataset still lies as the table that it was before, if it was one.
+    pub async fn left_over(&self, view: &str) -> Result<Option<String>, Failure> {
+        let table = self.lake.table(view)?;
+        Ok(table.latest().await?.map(|_| table.location()))
+    }
+
     /// The latest version of a dataset; `None` if nothing was ever published.
     pub async fn dataset(&self, name: &str) -> Result<Option<Dataset>, Failure> {
         let table = self.lake.table(name)?;

@@ -14,6 +14,7 @@ mod durable;
 mod encoding;
 mod engine;
 mod error;
+mod exact;
 mod export;
 mod files;
 mod fingerprint;

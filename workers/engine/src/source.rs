@@ -8,6 +8,7 @@ use datafusion::datasource::file_format::FileFormat;
 use datafusion::datasource::file_format::avro::AvroFormat;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
+use datafusion::error::Result as PlanResult;
 use datafusion::object_store::ObjectStoreExt;
 use flow::codes;
 use flow::plan::{Column, Source};
@@ -16,6 +17,7 @@ use flow::wire::{Failure, PinnedFile};
 use futures::{StreamExt, TryStreamExt};
 
 use crate::error::{failure, text};
+use crate::exact::cuts;
 use crate::memory::Memory;
 use crate::place::{Place, places};
 use crate::textfile::{self, TextFiles};
@@ -91,16 +93,20 @@ impl Engine {
             let inferred = tokio::task::spawn_blocking(move || textfile::infer(&source, &places)).await;
             return inferred.map_err(|error| error.to_string())?;
         };
-        let unreadable = |error| format!("`{}` cannot be read: {}", source.path, text(&error));
+        let found = self.schema_inside(format.as_ref(), places).await;
+        found.map_err(|error| format!("`{}` cannot be read: {}", source.path, text(&error)))
+    }
+
+    /// The types that files tell of themselves.
+    async fn schema_inside(&self, format: &dyn FileFormat, places: &[Place]) -> PlanResult<Schema> {
+        let Some(first) = places.first() else { return Ok(Schema::empty()) };
         let head = async |place: &Place| {
             let (store, key, _) = place.stored()?;
             store.head(&key).await
         };
-        let heads = futures::stream::iter(places).map(head).buffered(HEADS_AT_ONCE).try_collect::<Vec<_>>().await;
-        let heads = heads.map_err(|error| unreadable(error.into()))?;
-        let Some(first) = places.first() else { return Ok(Schema::empty()) };
-        let (store, ..) = first.stored().map_err(|error| unreadable(error.into()))?;
-        let schema = format.infer_schema(self.state(), &store, &heads).await.map_err(unreadable)?;
+        let heads = futures::stream::iter(places).map(head).buffered(HEADS_AT_ONCE).try_collect::<Vec<_>>().await?;
+        let (store, ..) = first.stored()?;
+        let schema = format.infer_schema(self.state(), &store, &heads).await?;
         Ok(schema.as_ref().clone())
     }
 
@@ -128,19 +134,23 @@ impl Engine {
             let provider = table.table_provider().await.map_err(failure)?;
             return tables::as_declared(provider, &schema).map_err(failure);
         }
-        self.listing(source, pinned.iter().map(Place::of).collect(), schema).map_err(failure)
-    }
-
-    /// A table over exactly these files.
-    fn listing(
-        &self,
-        source: &Source,
-        places: Vec<Place>,
-        schema: SchemaRef,
-    ) -> datafusion::error::Result<Arc<dyn TableProvider>> {
+        let places: Vec<Place> = pinned.iter().map(Place::of).collect();
         let Some(format) = binary_format(source.format) else {
             return Ok(Arc::new(TextFiles::new(source, places, schema)));
         };
+        let found = self.schema_inside(format.as_ref(), &places).await.map_err(failure)?;
+        self.listing(format, &places, &found, &schema).map_err(failure)
+    }
+
+    /// A table over exactly these files, in which types were `found`, as `schema` wants it. Readers cast while they read,
+    /// and cut: what they would cut is read as it is, and cast then.
+    fn listing(
+        &self,
+        format: Arc<dyn FileFormat>,
+        places: &[Place],
+        found: &Schema,
+        schema: &SchemaRef,
+    ) -> PlanResult<Arc<dyn TableProvider>> {
         let options = ListingOptions::new(format).with_file_extension("");
         let urls = places.iter().map(|place| {
             let (store, _, url) = place.stored()?;
@@ -148,9 +158,15 @@ impl Engine {
             self.state().runtime_env().register_object_store(url.object_store().as_ref(), store);
             Ok(url)
         });
-        let urls = urls.collect::<datafusion::error::Result<Vec<_>>>()?;
-        let config = ListingTableConfig::new_with_multi_paths(urls).with_listing_options(options).with_schema(schema);
-        Ok(Arc::new(ListingTable::try_new(config)?))
+        let urls = urls.collect::<PlanResult<Vec<_>>>()?;
+        let read = schema.fields().iter().map(|field| match found.field_with_name(field.name()) {
+            Ok(found) if cuts(found.data_type(), field.data_type()) => Arc::new(found.clone()),
+            _ => field.clone(),
+        });
+        let read = Arc::new(Schema::new(read.collect::<Vec<_>>()));
+        let config = ListingTableConfig::new_with_multi_paths(urls).with_listing_options(options);
+        let table = Arc::new(ListingTable::try_new(config.with_schema(read.clone()))?);
+        if read == *schema { Ok(table) } else { tables::as_declared(table, schema) }
     }
 }
 

@@ -7,10 +7,11 @@ use datafusion::arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::datasource::{ViewTable, provider_as_source};
 use datafusion::error::Result;
-use datafusion::logical_expr::{Expr, LogicalPlanBuilder, TableProviderFilterPushDown, TableType, cast, ident};
+use datafusion::logical_expr::{Expr, LogicalPlanBuilder, TableProviderFilterPushDown, TableType, ident};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 
+use crate::exact::exactly;
 use crate::types;
 
 /// The table with its columns in the types that published tables have: Delta's reader gives partition columns as
@@ -24,7 +25,7 @@ pub(crate) fn as_published(table: Arc<dyn TableProvider>) -> Result<Arc<dyn Tabl
     as_declared(table, &Arc::new(Schema::new(fields.collect::<Vec<_>>())))
 }
 
-/// The columns of `schema` of a table, each cast to its type there.
+/// The columns of `schema` of a table, each cast to its type there, [exactly].
 pub(crate) fn as_declared(table: Arc<dyn TableProvider>, schema: &SchemaRef) -> Result<Arc<dyn TableProvider>> {
     let table: Arc<dyn TableProvider> = Arc::new(Narrow(table));
     let there = table.schema();
@@ -34,9 +35,9 @@ pub(crate) fn as_declared(table: Arc<dyn TableProvider>, schema: &SchemaRef) -> 
     if there.fields().len() == schema.fields().len() && schema.fields().iter().all(fits) {
         return Ok(table);
     }
-    let column = |field: &FieldRef| match fits(field) {
-        true => ident(field.name()),
-        false => cast(ident(field.name()), field.data_type().clone()).alias(field.name()),
+    let column = |field: &FieldRef| match there.field_with_name(field.name()) {
+        Ok(found) if !fits(field) => exactly(field.name(), found.data_type(), field.data_type()).alias(field.name()),
+        _ => ident(field.name()),
     };
     let columns: Vec<Expr> = schema.fields().iter().map(column).collect();
     let rows = LogicalPlanBuilder::scan("table", provider_as_source(table.clone()), None)?;

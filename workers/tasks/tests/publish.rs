@@ -192,6 +192,17 @@ sql = "select sum(amount) as s from copy"
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_became_a_view_is_told_of() {
+    let mut lab = Lab::new();
+    let table = "name = \"f\"\n[tasks.t]\nsql = \"select 1 as n\"\n";
+    let view = format!("{table}output = {{ as = \"view\" }}\n");
+    assert_eq!(outcome(&lab.run(&view, &[]).await, "t").warnings, Vec::<String>::new());
+    lab.run(table, &[]).await;
+    let told = outcome(&lab.run(&view, &[]).await, "t").warnings.concat();
+    assert!(told.contains("`f.t` was a table before") && told.contains("lake/f/t"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn partitions_may_be_called_anything() {
     const STRANGE: [&str; 6] = ["a b", "ü/ö", "50%", "x=y#1", "..", "an 'and' \\\"or\\\""];
     for mode in ["replace_where", "append", "overwrite", "merge"] {

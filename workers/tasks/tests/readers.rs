@@ -27,6 +27,25 @@ async fn a_table_of_text_partitions_is_read_by_another_flow_and_as_a_source() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_declared_type_would_cut_is_refused() {
+    let mut lab = Lab::new();
+    let values = "select * from (values (1.0, 7), (1.5, 300)) t(price, pieces)";
+    lab.run(&format!("name = \"f\"\n[tasks.t]\nsql = \"{values}\"\n"), &[]).await;
+    let table = lab.path("lake/f/t").display().to_string();
+    for path in [format!("path = \"{table}/*.parquet\""), format!("path = \"{table}\"\nformat = \"delta\"")] {
+        let read = |columns: &str, of: &str| {
+            let source = format!("[sources.s]\n{path}\ncolumns = {{ {columns} }}");
+            format!("name = \"g\"\n{source}\n[tasks.t]\nsql = \"select max({of}) as m from s\"")
+        };
+        let cut = failure(&lab.run(&read("price = \"int\"", "price"), &[]).await, "t").message.clone();
+        assert!(cut.contains("column `price`: `1.5` is not of type int"), "{cut}");
+        outcome(&lab.run(&read("price = \"int\"", "pieces"), &[]).await, "t");
+        outcome(&lab.run(&read("pieces = \"float\"", "pieces"), &[]).await, "t");
+        assert_eq!(lab.query("select m from g.t").await, "m\n300.0\n");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_nested_is_read_by_another_flow() {
     let mut lab = Lab::new();
     let nested = "select map(['a'], [1]) as m, [timestamp '2024-01-01 12:00:00'] as times";

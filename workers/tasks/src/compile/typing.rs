@@ -75,7 +75,8 @@ impl<'a> Compiler<'a> {
     }
 
     async fn external(&mut self, session: &Session, task: &str, dataset: &str, read: &Read) -> bool {
-        let hint = "run the flow that makes it first; a name without a dot is a task or source of this flow";
+        let hint = "run the flow that makes it first (a view is not stored, so other flows cannot read one); a name \
+            without a dot is a task or source of this flow";
         let message = match session.published_columns(dataset).await {
             Ok(Some(columns)) => {
                 let pairs = columns.iter().map(|column| (column.name.as_str(), column.kind.as_str()));

@@ -50,13 +50,18 @@ async fn checked_view(
     query: &Query,
     publish: &Publish<'_>,
 ) -> Result<Outcome, Failure> {
-    let dataset = Some(publish.output.dataset.clone());
+    let dataset = &publish.output.dataset;
+    let told = |location| {
+        format!("`{dataset}` was a table before: other flows read its last version as long as `{location}` is there")
+    };
+    let warnings = engine.left_over(dataset).await?.map(told).into_iter().collect();
+    let outcome = Outcome { dataset: Some(dataset.clone()), warnings, ..Outcome::default() };
     if publish.audits.is_empty() {
-        return Ok(Outcome { dataset, ..Outcome::default() });
+        return Ok(outcome);
     }
     let session: Session = inputs::session(engine, assignment).await?;
     let checks = engine.audit_view(&session, query, publish).await?;
-    Ok(Outcome { dataset, checks, ..Outcome::default() })
+    Ok(Outcome { checks, ..outcome })
 }
 
 /// What an attempt is about to publish.
