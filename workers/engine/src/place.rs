@@ -133,9 +133,13 @@ impl Read for Body {
 
 /// The files or objects that a source's path stands for, sorted.
 pub(crate) async fn places(source: &Source) -> Result<Vec<Place>, SourceProblem> {
-    match objects::url(&source.path) {
-        Some(_) => Ok(listed(&source.path).await?.into_iter().map(Place::Object).collect()),
-        None => Ok(files(source)?.into_iter().map(Place::File).collect()),
+    match (objects::url(&source.path), source.path.split_once("://")) {
+        (Some(_), _) => Ok(listed(&source.path).await?.into_iter().map(Place::Object).collect()),
+        (None, Some((scheme, _))) => {
+            let hint = "a source is a path on this machine, or in an object store: s3://, gs://, az://, abfss://";
+            Err(missing(format!("nothing is known of `{scheme}://`"), hint))
+        }
+        (None, None) => Ok(files(source)?.into_iter().map(Place::File).collect()),
     }
 }
 

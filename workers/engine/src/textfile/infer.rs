@@ -19,7 +19,7 @@ pub(crate) fn infer(source: &Source, files: &[Place]) -> Result<Schema, String> 
     let mut left = BYTES_MAX;
     let mut heads = vec![];
     for file in files {
-        let head = head(source, file, left).map_err(|error| format!("`{}` cannot be read: {error}", file))?;
+        let head = head(source, file, left).map_err(|error| format!("`{file}` cannot be read: {error}"))?;
         let Head { text, is_cut } = head;
         left = left.saturating_sub(text.len() as u64);
         heads.push((file, text));
@@ -66,7 +66,7 @@ fn infer_csv(source: &Source, heads: Vec<(&Place, Vec<u8>)>) -> Result<Schema, S
     let mut merged: Option<(&Place, Vec<Field>)> = None;
     for (file, head) in heads {
         let schema = format.infer_schema(head.as_slice(), None);
-        let (schema, _) = schema.map_err(|error| format!("`{}` cannot be read: {}", file, plain(&error)))?;
+        let (schema, _) = schema.map_err(|error| format!("`{file}` cannot be read: {}", plain(&error)))?;
         let Some((first, fields)) = &mut merged else {
             merged = Some((file, schema.fields().iter().map(|field| field.as_ref().clone()).collect()));
             continue;
@@ -79,7 +79,6 @@ fn infer_csv(source: &Source, heads: Vec<(&Place, Vec<u8>)>) -> Result<Schema, S
             names(&mut fields.iter().map(|field| field.name())),
         );
         if here != there {
-            let (file, first) = (file, first);
             return Err(format!("the columns of `{file}` are {here}, but those of `{first}` are {there}"));
         }
         for (field, found) in fields.iter_mut().zip(schema.fields()) {
@@ -106,7 +105,7 @@ fn both(a: &DataType, b: &DataType) -> DataType {
 fn infer_json(heads: Vec<(&Place, Vec<u8>)>) -> Result<Schema, String> {
     for (file, head) in &heads {
         if head.trim_ascii_start().starts_with(b"[") {
-            let (file, hint) = (file, "`jq -c '.[]'` makes one of each");
+            let hint = "`jq -c '.[]'` makes one of each";
             return Err(format!(
                 "`{file}` cannot be read: it is one JSON array, but one object a line is expected; {hint}"
             ));
@@ -114,10 +113,10 @@ fn infer_json(heads: Vec<(&Place, Vec<u8>)>) -> Result<Schema, String> {
         // The inference below tells no place.
         let mut values = serde_json::Deserializer::from_slice(head).into_iter::<IgnoredAny>();
         if let Some(error) = values.find_map(Result::err) {
-            return Err(format!("`{}` cannot be read: {error}", file));
+            return Err(format!("`{file}` cannot be read: {error}"));
         }
         let schema = infer_json_schema(BufReader::new(head.as_slice()), None);
-        schema.map_err(|error| format!("`{}` cannot be read: {}", file, plain(&error)))?;
+        schema.map_err(|error| format!("`{file}` cannot be read: {}", plain(&error)))?;
     }
     let all = heads.into_iter().flat_map(|(_, mut head)| {
         head.push(b'\n');

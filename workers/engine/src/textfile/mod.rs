@@ -170,7 +170,7 @@ impl TextFiles {
             _ => csv::misfit(text, &self.source, &self.schema, rows, rows_max),
         });
         let why = place.unwrap_or_else(|| format!(": {}", plain(&error)));
-        DataFusionError::Execution(format!("`{}`{why}", file))
+        DataFusionError::Execution(format!("`{file}`{why}"))
     }
 }
 
