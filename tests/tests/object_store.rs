@@ -140,12 +140,15 @@ path = "s3://raw/planes.parquet"
 [sources.events]
 path = "s3://raw/events"
 format = "json"
+[sources.big]
+path = "s3://raw/big.csv"
 [sources.published]
 path = "s3://raw/lake/f/a"
 format = "delta"
 [tasks.counts]
 sql = """select (select sum(n) from days) as days, (select count(*) from planes) as planes,
-  (select max(kind) from events) as kind, (select count(*) from published) as published"""
+  (select max(kind) from events) as kind, (select count(*) from published) as published,
+  (select sum(n) from big) as big"""
 "#;
 
 #[test]
@@ -167,6 +170,8 @@ fn sources_in_an_object_store_are_read_and_pinned() {
     put("days/more/3.csv.gz", &gz("n\n100\n"));
     let planes = format!("select * from '{}'", tests::root().join("examples/data/nycflights13/planes.csv").display());
     put("planes.parquet", &project.command(&["query", &planes, "--format", "parquet"]).output().unwrap().stdout);
+    put("events/empty.json", b"");
+    put("big.csv", &[b"n\n".to_vec(), b"1234567\n".repeat(1_200_000)].concat());
     put("events/2013/a.json", b"{\"kind\": \"departed\"}\n");
     project.said(&["run", "f.toml"]);
     fs::write(folder.join("r.toml"), READERS).unwrap();
@@ -174,15 +179,15 @@ fn sources_in_an_object_store_are_read_and_pinned() {
         project.said(&["run", "r.toml"]);
         project.said(&[
             "query",
-            "select days, planes > 3000 as planes, kind, published from r.counts",
+            "select days, planes > 3000 as planes, kind, published, big from r.counts",
             "--format",
             "csv",
         ])
     };
-    assert_eq!(counts(), "days,planes,kind,published\n6,true,departed,3\n");
+    assert_eq!(counts(), "days,planes,kind,published,big\n6,true,departed,3,1481480400000\n");
     assert!(project.said(&["run", "r.toml"]).contains("1 cached"));
     put("days/2.csv.gz", &gz("n\n4\n"));
-    assert_eq!(counts(), "days,planes,kind,published\n7,true,departed,3\n");
+    assert_eq!(counts(), "days,planes,kind,published,big\n7,true,departed,3,1481480400000\n");
     assert_eq!(
         project.said(&["query", "select sum(n) as n from 's3://raw/days/*.csv.gz'", "--format", "csv"]),
         "n\n7\n"
@@ -190,7 +195,7 @@ fn sources_in_an_object_store_are_read_and_pinned() {
     fs::write(folder.join("r.toml"), READERS.replace("planes.parquet", "planets.parquet")).unwrap();
     let told = String::from_utf8(project.command(&["check", "r.toml"]).output().unwrap().stdout).unwrap();
     assert!(told.contains("`s3://raw/planets.parquet` does not exist"), "{told}");
-    assert!(told.contains("holds `days`, `events`, `lake`, `planes.parquet`"), "{told}");
+    assert!(told.contains("holds `big.csv`, `days`, `events`, `lake`, `planes.parquet`"), "{told}");
 }
 
 #[test]

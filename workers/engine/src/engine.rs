@@ -137,6 +137,9 @@ fn runtime(settings: &Settings) -> Result<Arc<RuntimeEnv>, Error> {
     RuntimeEnvBuilder::new()
         .with_memory_pool(Arc::new(pool))
         .with_temp_file_path(&settings.scratch)
+        // They know an object by its key, without its store, and by a time of whole seconds.
+        .with_metadata_cache_limit(0)
+        .with_file_statistics_cache_limit(0)
         .build_arc()
         .map_err(|error| Error::Setting(crate::error::text(&error)))
 }

@@ -22,17 +22,16 @@ pub(crate) fn exactly(column: &str, from: &DataType, to: &DataType) -> Expr {
     ScalarUDF::new_from_impl(cast).call(vec![ident(column)])
 }
 
-/// Whether a cast may make another value of one that it does not refuse. That texts are read, and that floats are near
-/// what was meant, is known of them.
+/// Whether a cast may make another value of one that it does not refuse. That texts are read, that floats are near what
+/// was meant, and that decimals are rounded, is known of them.
 pub(crate) fn cuts(from: &DataType, to: &DataType) -> bool {
-    let is_time = |kind: &DataType| matches!(kind, DataType::Timestamp(..));
     match (from, to) {
         (from, to) if from == to => false,
+        (DataType::Dictionary(_, from), to) => cuts(from, to),
         (from, DataType::Boolean) => from.is_numeric(),
-        (from, to) if from.is_floating() => to.is_integer() || to.is_decimal() || to.is_temporal(),
-        (DataType::Decimal128(_, from), DataType::Decimal128(_, to)) => to < from,
+        (from, to) if from.is_floating() => to.is_integer() || to.is_temporal(),
         (from, to) if from.is_decimal() => to.is_integer(),
-        (from, DataType::Date32) => is_time(from),
+        (from, DataType::Date32) => matches!(from, DataType::Timestamp(..) | DataType::Date64),
         _ => false,
     }
 }
@@ -59,7 +58,7 @@ impl ScalarUDFImpl for Exactly {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let Some(values) = args.args.first() else { return Err(DataFusionError::Internal("no argument".into())) };
-        let values = values.to_array(args.number_rows)?;
+        let values = plain(&values.to_array(args.number_rows)?)?;
         let strictly = CastOptions { safe: false, ..CastOptions::default() };
         let made = cast_with_options(&values, &self.kind, &strictly)?;
         let cut = differ(&values, &cast(&made, values.data_type())?)?;
@@ -80,6 +79,14 @@ impl Exactly {
     }
 }
 
+/// What a dictionary stands for.
+fn plain(values: &ArrayRef) -> Result<ArrayRef> {
+    match values.data_type() {
+        DataType::Dictionary(_, kind) => Ok(cast(values, kind)?),
+        _ => Ok(values.clone()),
+    }
+}
+
 /// Which values are others; -0.0 is 0.0.
 fn differ(values: &ArrayRef, others: &ArrayRef) -> Result<BooleanArray> {
     if !values.data_type().is_floating() {
@@ -95,7 +102,9 @@ fn differ(values: &ArrayRef, others: &ArrayRef) -> Result<BooleanArray> {
 mod tests {
     use std::sync::Arc;
 
-    use datafusion::arrow::array::{Decimal128Array, Float32Array, Int64Array, TimestampMicrosecondArray};
+    use datafusion::arrow::array::{
+        Decimal128Array, Float32Array, Float64Array, Int64Array, TimestampMicrosecondArray,
+    };
     use datafusion::arrow::datatypes::{Field, TimeUnit};
     use datafusion::config::ConfigOptions;
 
@@ -129,11 +138,19 @@ mod tests {
     }
 
     #[test]
+    fn a_dictionary_is_what_it_stands_for() {
+        let kind = DataType::Dictionary(Box::new(DataType::Int8), Box::new(DataType::Float64));
+        let floats = |values: [f64; 2]| cast(&(Arc::new(Float64Array::from_iter_values(values)) as ArrayRef), &kind);
+        let made = cast_exactly(floats([2.0, 7.0]).unwrap(), DataType::Int64).unwrap();
+        assert_eq!(made.as_ref(), &Int64Array::from(vec![2, 7]) as &dyn Array);
+        assert!(cast_exactly(floats([2.0, 7.5]).unwrap(), DataType::Int64).is_err());
+    }
+
+    #[test]
     fn what_would_be_cut_is_named() {
         let money = || Arc::new(Decimal128Array::from(vec![1200, 1250]).with_precision_and_scale(9, 2).unwrap());
         let refused = cast_exactly(money(), DataType::Int64).unwrap_err();
         assert!(refused.contains("column `c`: `12.50` is not of type int (declare it as decimal(9,2)"), "{refused}");
-        assert!(cast_exactly(money(), DataType::Decimal128(9, 1)).is_ok());
         let noon = TimestampMicrosecondArray::from(vec![86_400_000_000, 129_600_000_000]);
         assert!(cast_exactly(Arc::new(noon.slice(0, 1)), DataType::Date32).is_ok());
         assert!(cast_exactly(Arc::new(noon), DataType::Date32).is_err());

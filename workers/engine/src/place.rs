@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,17 +11,21 @@ use bytes::{Buf, Bytes};
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::object_store::local::LocalFileSystem;
 use datafusion::object_store::path::Path as Key;
-use datafusion::object_store::{Error as StoreError, ObjectMeta, ObjectStore, ObjectStoreExt, Result as StoreResult};
+use datafusion::object_store::{
+    Error as StoreError, GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt, Result as StoreResult,
+};
 use flow::codes;
 use flow::plan::Source;
 use flow::wire::PinnedFile;
-use futures::stream::BoxStream;
-use futures::{StreamExt, TryStreamExt};
-use url::Url;
+use futures::TryStreamExt;
+use url::{Position, Url};
 
 use crate::objects;
 use crate::pin::settled_stamp;
 use crate::source::{SourceProblem, problem};
+
+/// What is asked of a store at a time.
+const FETCH_BYTES: u64 = 8 << 20;
 
 /// Names shown of what stands where something was looked for.
 const NEAR_MAX: usize = 8;
@@ -92,13 +97,17 @@ impl Place {
             Place::File(path) => Ok(Box::new(File::open(path)?)),
             Place::Object(object) => {
                 let store = objects::store(&object.url)?;
-                let found = objects::wire()?.block_on(store.get(&object.key))?;
-                Ok(Box::new(Body { chunks: found.into_stream(), chunk: Bytes::new() }))
+                let bytes = match object.bytes {
+                    0 => objects::wire()?.block_on(store.head(&object.key))?.size,
+                    known => known,
+                };
+                Ok(Box::new(Body { store, object: object.clone(), next: 0..bytes, chunk: Bytes::new() }))
             }
         }
     }
 
-    /// The store that it is in, its key there, and its URL.
+    /// The store that it is in, its key there, and a URL that no other store's objects have: of one like
+    /// `abfss://CONTAINER@ACCOUNT` DataFusion leaves out the container.
     pub(crate) fn stored(&self) -> StoreResult<(Arc<dyn ObjectStore>, Key, String)> {
         match self {
             Place::File(path) => {
@@ -106,24 +115,43 @@ impl Place {
                 let url = format!("{}{key}", ObjectStoreUrl::local_filesystem().as_str());
                 Ok((Arc::new(LocalFileSystem::new()), key, url))
             }
-            Place::Object(Object { url, key, .. }) => Ok((objects::store(url)?, key.clone(), url.to_string())),
+            Place::Object(Object { url, key, .. }) => {
+                let store = blake3::hash(url[..Position::BeforePath].as_bytes()).to_hex();
+                Ok((objects::store(url)?, key.clone(), format!("objects://{store}{}", url.path())))
+            }
         }
     }
 }
 
-/// The bytes of an object, as they come.
+/// The bytes of an object, asked for when those before have been read: so they do not pile up, and none of many is late.
 struct Body {
-    chunks: BoxStream<'static, StoreResult<Bytes>>,
+    store: Arc<dyn ObjectStore>,
+    object: Object,
+    next: Range<u64>,
     chunk: Bytes,
+}
+
+impl Body {
+    /// The next bytes of the version that was listed; none at the end.
+    fn fetch(&mut self) -> io::Result<Bytes> {
+        if self.next.is_empty() {
+            return Ok(Bytes::new());
+        }
+        let end = self.next.end.min(self.next.start + FETCH_BYTES);
+        // A weak ETag (`W/"…"`) matches nothing.
+        let if_match = Some(&self.object.version).filter(|version| version.starts_with('"')).cloned();
+        let options = GetOptions { range: Some((self.next.start..end).into()), if_match, ..GetOptions::default() };
+        let fetched = async { self.store.get_opts(&self.object.key, options).await?.bytes().await };
+        let fetched = objects::wire()?.block_on(fetched)?;
+        self.next.start = end;
+        Ok(fetched)
+    }
 }
 
 impl Read for Body {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.chunk.is_empty() {
-            match objects::wire()?.block_on(self.chunks.next()) {
-                Some(chunk) => self.chunk = chunk?,
-                None => return Ok(0),
-            }
+        if self.chunk.is_empty() {
+            self.chunk = self.fetch()?;
         }
         let count = buffer.len().min(self.chunk.len());
         self.chunk.copy_to_slice(&mut buffer[..count]);
@@ -155,7 +183,10 @@ fn misread(path: &str) -> impl Fn(glob::PatternError) -> SourceProblem {
 /// ends at a slash.
 async fn listed(path: &str) -> Result<Vec<Object>, SourceProblem> {
     let unreadable = |error: StoreError| {
-        let hint = "the store is reached as the variables AWS_…, GOOGLE_… or AZURE_… of the environment say";
+        let hint = match error {
+            StoreError::InvalidPath { .. } => "rename that object, or leave it out by a narrower path",
+            _ => "the store is reached as the variables AWS_…, GOOGLE_… or AZURE_… of the environment say",
+        };
         problem(codes::SOURCE_UNREADABLE, format!("`{path}` cannot be read: {error}"), hint)
     };
     // Not by the URL: there `?` begins a query.
@@ -171,26 +202,31 @@ async fn listed(path: &str) -> Result<Vec<Object>, SourceProblem> {
         None => key.trim_end_matches('/'),
     };
     let folder = Key::parse(folder).map_err(|error| unreadable(error.into()))?;
+    let mut alone = None;
     if wild.is_none() && !key.is_empty() && !key.ends_with('/') {
         match store.head(&folder).await {
-            Ok(found) => return Ok(vec![object(found)]),
+            Ok(found) => alone = Some(found),
             Err(StoreError::NotFound { .. }) => {}
             Err(error) => return Err(unreadable(error)),
         }
     }
+    // Without bytes it may be what some stores keep for a folder.
+    if let Some(found) = alone.take_if(|found| found.size > 0) {
+        return Ok(vec![object(found)]);
+    }
     let pattern = wild.map(|_| glob::Pattern::new(key)).transpose().map_err(misread(path))?;
-    let alone = glob::MatchOptions { require_literal_separator: true, ..glob::MatchOptions::new() };
+    let apart = glob::MatchOptions { require_literal_separator: true, ..glob::MatchOptions::new() };
     let chosen = |found: &ObjectMeta| {
         let key = &found.location;
         let hidden = |name: &str| name.starts_with(['.', '_']);
         match &pattern {
-            Some(pattern) => pattern.matches_with(key.as_ref(), alone) && !key.filename().is_some_and(hidden),
+            Some(pattern) => pattern.matches_with(key.as_ref(), apart) && !key.filename().is_some_and(hidden),
             None => key.prefix_match(&folder).is_some_and(|mut below| !below.any(|part| hidden(part.as_ref()))),
         }
     };
-    let all =
-        store.list(Some(&folder)).try_filter(|found| std::future::ready(chosen(found) && found.location != folder));
+    let all = store.list(Some(&folder)).try_filter(|found| std::future::ready(found.size > 0 && chosen(found)));
     let mut found: Vec<ObjectMeta> = all.try_collect().await.map_err(unreadable)?;
+    found.extend(alone.filter(|_| found.is_empty()));
     found.sort_by(|a, b| a.location.cmp(&b.location));
     if found.is_empty() {
         let message =

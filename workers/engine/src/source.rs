@@ -58,13 +58,20 @@ impl Engine {
         if source.format == Format::Delta {
             return self.delta_columns(source).await;
         }
-        let places = places(source).await?;
-        let note = Memory::key(source, &places);
+        self.columns_inside(source, &places(source).await?).await
+    }
+
+    /// The columns that files or objects have, as they tell it themselves.
+    async fn columns_inside(&self, source: &Source, places: &[Place]) -> Result<Vec<Column>, SourceProblem> {
+        let note = Memory::key(source, places);
         if let Some(columns) = note.as_ref().and_then(|note| self.memory.recall(note)) {
             return Ok(columns);
         }
-        let inferred = self.infer_schema(source, &places).await.map_err(|message| {
-            let hint = "see whether the file is complete and of the format that `format` says";
+        let inferred = self.infer_schema(source, places).await.map_err(|message| {
+            let hint = match places.first() {
+                Some(Place::Object(_)) => "see whether the object is complete and of the format that `format` says, and whether its store answers",
+                _ => "see whether the file is complete and of the format that `format` says",
+            };
             problem(codes::SOURCE_UNREADABLE, message, hint)
         })?;
         if let Some(twice) = twice(&inferred) {
@@ -138,7 +145,9 @@ impl Engine {
         let Some(format) = binary_format(source.format) else {
             return Ok(Arc::new(TextFiles::new(source, places, schema)));
         };
-        let found = self.schema_inside(format.as_ref(), &places).await.map_err(failure)?;
+        // What is wrong with the files is told when they are read.
+        let found = self.columns_inside(source, &places).await.unwrap_or_default();
+        let found = self.schema(session::pairs(&found)).map_err(Failure::user)?;
         self.listing(format, &places, &found, &schema).map_err(failure)
     }
 
