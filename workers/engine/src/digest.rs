@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::Builder;
 
 use blake3::Hasher;
 use blake3::hazmat::{ChainingValue, HasherExt, Mode, left_subtree_len, merge_subtrees_non_root, merge_subtrees_root};
@@ -47,7 +48,8 @@ fn parts(file: &File, length: u64) -> io::Result<Vec<ChainingValue>> {
         }
     };
     let hashed = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
+        let started = (0..cores).map(|_| Builder::new().spawn_scoped(scope, work));
+        let workers = started.collect::<io::Result<Vec<_>>>()?;
         let ended =
             workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| Err(io::Error::other("a panic"))));
         ended.collect::<io::Result<Vec<_>>>()

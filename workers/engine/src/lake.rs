@@ -177,12 +177,7 @@ impl Table {
 
     /// The URL of a file of the table, whose path is below the table and may hold any character.
     pub(crate) fn file_url(&self, path: &str) -> Url {
-        let mut url = self.url.clone();
-        // Fails only for URLs that have no path.
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(path.split('/'));
-        }
-        url
+        objects::below(&self.url, path)
     }
 
     /// Whether the log may have an entry for `version`; in an object store nobody knows before he has asked.

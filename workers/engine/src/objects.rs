@@ -38,6 +38,16 @@ pub(crate) fn url(place: &str) -> Option<Url> {
     Url::parse(place).ok().filter(|url| SCHEMES.contains(&url.scheme()))
 }
 
+/// The URL of what lies at `path` below a folder or store; the path may hold any character.
+pub(crate) fn below(root: &Url, path: &str) -> Url {
+    let mut url = root.clone();
+    // Fails only for URLs that have no path.
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.pop_if_empty().extend(path.split('/'));
+    }
+    url
+}
+
 /// Makes Delta find tables in the store that `root` is in. Answers the store.
 pub(crate) fn open(root: &Url) -> Result<ObjectStoreRef, String> {
     if !SCHEMES.contains(&root.scheme()) {

@@ -251,11 +251,7 @@ impl Object {
     }
 
     fn new(root: &Url, found: ObjectMeta) -> Object {
-        let mut url = root.clone();
-        // Fails only for URLs that have no path.
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.extend(found.location.parts().map(|part| part.as_ref().to_owned()));
-        }
+        let url = objects::below(root, found.location.as_ref());
         let unversioned = || format!("{}-{}", found.size, found.last_modified.timestamp_micros());
         let version = found.e_tag.or(found.version).unwrap_or_else(unversioned);
         Object { url, key: found.location, bytes: found.size, version }
