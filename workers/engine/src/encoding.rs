@@ -1,7 +1,8 @@
 //! How the columns of a data file are encoded, decided by its first rows.
 //!
 //! A dictionary of values that hardly repeat is built in vain: the file's writer interns every value until the
-//! dictionary is full, and then writes them plainly after all. And of what is packed into bits already, Snappy takes
+//! dictionary is full, and then writes them plainly after all. Differences of neighbours are often as small as indexes
+//! into a dictionary, and nothing has to be looked up for them. And of what is packed into bits already, Snappy takes
 //! nothing away, but it takes its time, from each reader again.
 
 use datafusion::arrow::array::{Array, ArrayRef, RecordBatch};
@@ -10,6 +11,7 @@ use datafusion::common::hash_utils::{RandomState, create_hashes};
 use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::basic::{Compression, Encoding};
 use datafusion::parquet::errors::ParquetError;
+use datafusion::parquet::file::metadata::ColumnChunkMetaData;
 use datafusion::parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
 use datafusion::parquet::schema::types::ColumnPath;
 
@@ -25,70 +27,134 @@ const BITS: usize = 8 * SAMPLE_ROWS;
 /// Rows of a row group: few enough that what is written of one stays near the processor, and is soon used again.
 const GROUP_ROWS: usize = 128 * 1024;
 
-/// Rows of the sample that are written to see what Snappy makes of them.
-const TRIAL_ROWS: usize = 16 * 1024;
+/// Rows of a page: what queries hand over at a time.
+const PAGE_ROWS: usize = 8 * 1024;
 
-/// Encodings for files that begin with these rows. Whole numbers and times that seldom repeat are stored as differences
-/// (`DELTA_BINARY_PACKED`), other values that seldom repeat plainly, all else by dictionary; and compressed by Snappy
-/// where that makes them smaller.
+/// Rows of the sample that are written to see what becomes of them.
+const TRIAL_ROWS: usize = 8 * 1024;
+
+/// Encodings for files that begin with these rows: of numbers and times that repeat, a dictionary or their differences
+/// (`DELTA_BINARY_PACKED`), whichever the first rows are smaller in; of others that repeat, a dictionary; of numbers and
+/// times that do not, differences; all else plainly. And Snappy where that makes the first rows smaller.
 pub(crate) fn properties(sample: &[RecordBatch]) -> WriterProperties {
     let rows: usize = sample.iter().map(RecordBatch::num_rows).sum();
-    let properties =
-        WriterProperties::builder().set_compression(Compression::SNAPPY).set_max_row_group_row_count(Some(GROUP_ROWS));
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::SNAPPY)
+        .set_max_row_group_row_count(Some(GROUP_ROWS))
+        .set_data_page_row_count_limit(PAGE_ROWS)
+        .set_write_batch_size(PAGE_ROWS);
     let Some(first) = sample.first().filter(|_| rows >= SAMPLE_ROWS_MIN) else { return properties.build() };
-    let properties = encoded(properties, sample, first, rows).build();
+    let (properties, repeating) = by_repetition(properties, sample, first, rows);
+    let properties = properties.build();
     if rows < TRIAL_ROWS {
         return properties;
     }
     // What cannot be written will say so when it is written in earnest.
-    let incompressible = incompressible(sample, properties.clone()).unwrap_or_default();
-    let plain =
-        |properties: WriterPropertiesBuilder, path| properties.set_column_compression(path, Compression::UNCOMPRESSED);
-    incompressible.into_iter().fold(properties.into_builder(), plain).build()
+    by_trial(sample, properties.clone(), &repeating, rows).unwrap_or(properties)
 }
 
-fn encoded(
+/// A dictionary where values repeat; and the columns of numbers and times for which it is not the only choice.
+fn by_repetition(
     mut properties: WriterPropertiesBuilder,
     sample: &[RecordBatch],
     first: &RecordBatch,
     rows: usize,
-) -> WriterPropertiesBuilder {
+) -> (WriterPropertiesBuilder, Vec<usize>) {
+    let mut repeating = vec![];
     for (index, field) in first.schema_ref().fields().iter().enumerate() {
         if field.data_type().is_nested() {
             continue;
         }
-        let distinct = distinct(sample.iter().map(|batch| batch.column(index)));
+        let (number, distinct) =
+            (is_number(field.data_type()), distinct(sample.iter().map(|batch| batch.column(index))));
+        let repeats = distinct <= if number { rows / 8 } else { rows / 2 };
         let path = ColumnPath::from(vec![field.name().clone()]);
-        // Differences of clustered numbers are as small as indexes into a dictionary; of other values nothing is.
-        if is_whole(field.data_type()) && distinct > rows / 8 {
-            properties = properties
-                .set_column_dictionary_enabled(path.clone(), false)
-                .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
-        } else if distinct > rows / 2 {
-            properties = properties.set_column_dictionary_enabled(path, false);
+        match (number, repeats) {
+            (true, true) => repeating.push(index),
+            (true, false) => properties = as_differences(properties, path),
+            (false, true) => {}
+            (false, false) => properties = properties.set_column_dictionary_enabled(path, false),
         }
     }
+    (properties, repeating)
+}
+
+fn as_differences(properties: WriterPropertiesBuilder, path: ColumnPath) -> WriterPropertiesBuilder {
     properties
+        .set_column_dictionary_enabled(path.clone(), false)
+        .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED)
 }
 
-/// The columns of which compression saves less than a twentieth.
-fn incompressible(sample: &[RecordBatch], properties: WriterProperties) -> Result<Vec<ColumnPath>, ParquetError> {
-    let Some(first) = sample.first() else { return Ok(vec![]) };
-    let mut writer = ArrowWriter::try_new(std::io::sink(), first.schema(), Some(properties))?;
-    let mut left = TRIAL_ROWS;
-    for batch in sample {
-        let rows = left.min(batch.num_rows());
-        writer.write(&batch.slice(0, rows))?;
-        left -= rows;
+/// The properties as corrected by what becomes of the first rows: differences are written and read in less time than
+/// indexes into a dictionary, and may take a tenth more.
+fn by_trial(
+    sample: &[RecordBatch],
+    properties: WriterProperties,
+    repeating: &[usize],
+    rows: usize,
+) -> Result<WriterProperties, ParquetError> {
+    let batches = first_rows(sample);
+    let numbers = batches.iter().map(|batch| batch.project(repeating)).collect::<Result<Vec<_>, _>>()?;
+    let paths = numbers.first().map(RecordBatch::schema).into_iter();
+    let paths = paths.flat_map(|schema| schema.fields().iter().map(|it| it.name().clone()).collect::<Vec<_>>());
+    let differences =
+        paths.map(|name| ColumnPath::from(vec![name])).fold(properties.clone().into_builder(), as_differences);
+    let differences = if repeating.is_empty() { vec![] } else { written(&numbers, differences.build())? };
+    let mut builder = properties.clone().into_builder();
+    for chunk in written(&batches, properties)? {
+        let path = chunk.column_path().clone();
+        let smaller = |other: &&ColumnChunkMetaData| share(other, rows) * 10 <= share(&chunk, rows) * 11;
+        let other = differences.iter().filter(|other| *other.column_path() == path).find(smaller);
+        if other.is_some() {
+            builder = as_differences(builder, path.clone());
+        }
+        if !shrinks(other.unwrap_or(&chunk)) {
+            builder = builder.set_column_compression(path, Compression::UNCOMPRESSED);
+        }
     }
-    let written = writer.close()?;
-    let columns = written.row_groups().iter().flat_map(|group| group.columns());
-    let in_vain = columns.filter(|column| column.compressed_size() * 20 > column.uncompressed_size() * 19);
-    Ok(in_vain.map(|column| column.column_path().clone()).collect())
+    Ok(builder.build())
 }
 
-fn is_whole(kind: &DataType) -> bool {
-    kind.is_integer() || matches!(kind, DataType::Date32 | DataType::Timestamp(..))
+/// The rows that are tried.
+fn first_rows(sample: &[RecordBatch]) -> Vec<RecordBatch> {
+    let mut left = TRIAL_ROWS;
+    let batches = sample.iter().map(|batch| {
+        let rows = left.min(batch.num_rows());
+        left -= rows;
+        batch.slice(0, rows)
+    });
+    batches.filter(|batch| batch.num_rows() > 0).collect()
+}
+
+/// What becomes of the columns of these rows.
+fn written(batches: &[RecordBatch], properties: WriterProperties) -> Result<Vec<ColumnChunkMetaData>, ParquetError> {
+    let Some(first) = batches.first() else { return Ok(vec![]) };
+    let mut writer = ArrowWriter::try_new(std::io::sink(), first.schema(), Some(properties))?;
+    batches.iter().try_for_each(|batch| writer.write(batch))?;
+    let file = writer.close()?;
+    Ok(file.row_groups().iter().flat_map(|group| group.columns()).cloned().collect())
+}
+
+/// Whether compression saves a twentieth.
+fn shrinks(chunk: &ColumnChunkMetaData) -> bool {
+    chunk.compressed_size() * 20 <= chunk.uncompressed_size() * 19
+}
+
+/// The bytes that the tried rows take of a row group, whose `rows` share a dictionary.
+fn share(chunk: &ColumnChunkMetaData, rows: usize) -> i64 {
+    let bytes = if shrinks(chunk) { chunk.compressed_size() } else { chunk.uncompressed_size() };
+    let dictionary = chunk.dictionary_page_offset().map_or(0, |at| chunk.data_page_offset() - at);
+    let times = rows.clamp(TRIAL_ROWS, GROUP_ROWS).div_ceil(TRIAL_ROWS);
+    bytes - dictionary + dictionary / i64::try_from(times).unwrap_or(1)
+}
+
+/// Whether values are stored as `INT32` or `INT64`.
+fn is_number(kind: &DataType) -> bool {
+    match kind {
+        DataType::Date32 | DataType::Timestamp(..) => true,
+        DataType::Decimal128(precision, _) => *precision <= 18,
+        kind => kind.is_integer(),
+    }
 }
 
 /// About how many values differ, by linear counting (Whang, Vander-Zanden and Taylor 1990); 0 if they cannot be hashed.
@@ -108,4 +174,91 @@ fn distinct<'a>(arrays: impl Iterator<Item = &'a ArrayRef>) -> usize {
     }
     let empty = seen.iter().map(|word| word.count_zeros()).sum::<u32>().max(1);
     (BITS as f64 * (BITS as f64 / f64::from(empty)).ln()).round() as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use datafusion::arrow::array::{Date32Array, Decimal128Array, Int64Array, StringArray};
+
+    use super::*;
+
+    const ROWS: i64 = 64 * 1024;
+
+    /// Numbers without order: the finalizer of SplitMix64 (Steele, Lea and Flood 2014).
+    fn scattered(row: i64) -> i64 {
+        let mut bits = row.cast_unsigned().wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (bits ^ (bits >> 31)).cast_signed()
+    }
+
+    fn below(row: i64, limit: i64) -> i64 {
+        scattered(row).rem_euclid(limit)
+    }
+
+    fn sample() -> RecordBatch {
+        let money = |row| i128::from(100 * (1 + below(row, 50)));
+        let texts = |text: fn(i64) -> String| Arc::new(StringArray::from_iter_values((0..ROWS).map(text))) as ArrayRef;
+        let numbers =
+            |number: fn(i64) -> i64| Arc::new(Int64Array::from_iter_values((0..ROWS).map(number))) as ArrayRef;
+        let days = Date32Array::from_iter_values((0..ROWS).map(|row| 8000 + below(row, 2500) as i32));
+        let quantity = Decimal128Array::from_iter_values((0..ROWS).map(money)).with_precision_and_scale(15, 2).unwrap();
+        RecordBatch::try_from_iter([
+            ("key", numbers(|row| 1000 + row)),
+            ("part", numbers(|row| below(row, 10_000))),
+            ("any", numbers(scattered)),
+            ("month", numbers(|row| row / 6000)),
+            ("day", Arc::new(days) as ArrayRef),
+            ("quantity", Arc::new(quantity) as ArrayRef),
+            ("flag", texts(|row| ["A", "N", "R"][below(row, 3) as usize].into())),
+            ("note", texts(|row| format!("{:x}", scattered(row)))),
+        ])
+        .unwrap()
+    }
+
+    fn column(chunks: &[ColumnChunkMetaData], name: &str) -> ColumnChunkMetaData {
+        chunks.iter().find(|chunk| chunk.column_path().string() == name).unwrap().clone()
+    }
+
+    #[test]
+    fn each_column_is_encoded_as_its_values_repeat() {
+        let sample = [sample()];
+        let chunks = written(&sample, properties(&sample)).unwrap();
+        let has = |name: &str, encoding| column(&chunks, name).encodings().any(|it| it == encoding);
+        for name in ["key", "part", "any", "day"] {
+            assert!(has(name, Encoding::DELTA_BINARY_PACKED), "{name}");
+        }
+        for name in ["quantity", "flag"] {
+            assert!(has(name, Encoding::RLE_DICTIONARY), "{name}");
+        }
+        assert!(has("note", Encoding::PLAIN) && !has("note", Encoding::RLE_DICTIONARY));
+        assert_eq!(column(&chunks, "any").compression(), Compression::UNCOMPRESSED);
+        assert_eq!(column(&chunks, "note").compression(), Compression::SNAPPY);
+    }
+
+    #[test]
+    fn no_column_is_much_larger_than_it_would_be_by_dictionary_or_by_differences() {
+        let sample = [sample()];
+        let with = |properties: WriterPropertiesBuilder| {
+            let properties =
+                properties.set_compression(Compression::SNAPPY).set_max_row_group_row_count(Some(GROUP_ROWS));
+            written(&sample, properties.build()).unwrap()
+        };
+        let chosen = written(&sample, properties(&sample)).unwrap();
+        let dictionary = with(WriterProperties::builder());
+        let numbers = ["key", "part", "any", "month", "day", "quantity"].map(ColumnPath::from);
+        let differences = with(numbers.into_iter().fold(WriterProperties::builder(), as_differences));
+        for (chosen, others) in chosen.iter().zip(dictionary.iter().zip(&differences)) {
+            let least = others.0.compressed_size().min(others.1.compressed_size());
+            let most = least * 6 / 5 + 1024;
+            assert!(
+                chosen.compressed_size() <= most,
+                "{}: {} of {least}",
+                chosen.column_path(),
+                chosen.compressed_size()
+            );
+        }
+    }
 }
