@@ -9,7 +9,7 @@ use datafusion::arrow::array::{Array, ArrayRef, RecordBatch};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::hash_utils::{RandomState, create_hashes};
 use datafusion::parquet::arrow::ArrowWriter;
-use datafusion::parquet::basic::{Compression, Encoding};
+use datafusion::parquet::basic::{Compression, Encoding, Type};
 use datafusion::parquet::errors::ParquetError;
 use datafusion::parquet::file::metadata::ColumnChunkMetaData;
 use datafusion::parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
@@ -30,6 +30,9 @@ const GROUP_ROWS: usize = 128 * 1024;
 /// Rows of a page: what queries hand over at a time.
 const PAGE_ROWS: usize = 8 * 1024;
 
+/// Of longer rows the library says how many make a page.
+const LONG_ROW_BYTES: usize = 1024;
+
 /// Rows of the sample that are written to see what becomes of them.
 const TRIAL_ROWS: usize = 8 * 1024;
 
@@ -38,11 +41,14 @@ const TRIAL_ROWS: usize = 8 * 1024;
 /// times that do not, differences; all else plainly. And Snappy where that makes the first rows smaller.
 pub(crate) fn properties(sample: &[RecordBatch]) -> WriterProperties {
     let rows: usize = sample.iter().map(RecordBatch::num_rows).sum();
-    let properties = WriterProperties::builder()
-        .set_compression(Compression::SNAPPY)
-        .set_max_row_group_row_count(Some(GROUP_ROWS))
-        .set_data_page_row_count_limit(PAGE_ROWS)
-        .set_write_batch_size(PAGE_ROWS);
+    let properties =
+        WriterProperties::builder().set_compression(Compression::SNAPPY).set_max_row_group_row_count(Some(GROUP_ROWS));
+    let bytes: usize = sample.iter().map(RecordBatch::get_array_memory_size).sum();
+    let properties = if bytes > rows * LONG_ROW_BYTES {
+        properties
+    } else {
+        properties.set_data_page_row_count_limit(PAGE_ROWS).set_write_batch_size(PAGE_ROWS)
+    };
     let Some(first) = sample.first().filter(|_| rows >= SAMPLE_ROWS_MIN) else { return properties.build() };
     let (properties, repeating) = by_repetition(properties, sample, first, rows);
     let properties = properties.build();
@@ -53,24 +59,30 @@ pub(crate) fn properties(sample: &[RecordBatch]) -> WriterProperties {
     by_trial(sample, properties.clone(), &repeating, rows).unwrap_or(properties)
 }
 
+/// A column of numbers or times that repeat.
+struct Repeating {
+    index: usize,
+    path: ColumnPath,
+    /// About how many of them differ.
+    distinct: usize,
+}
+
 /// A dictionary where values repeat; and the columns of numbers and times for which it is not the only choice.
 fn by_repetition(
     mut properties: WriterPropertiesBuilder,
     sample: &[RecordBatch],
     first: &RecordBatch,
     rows: usize,
-) -> (WriterPropertiesBuilder, Vec<usize>) {
+) -> (WriterPropertiesBuilder, Vec<Repeating>) {
     let mut repeating = vec![];
     for (index, field) in first.schema_ref().fields().iter().enumerate() {
         if field.data_type().is_nested() {
             continue;
         }
-        let (number, distinct) =
-            (is_number(field.data_type()), distinct(sample.iter().map(|batch| batch.column(index))));
-        let repeats = distinct <= if number { rows / 8 } else { rows / 2 };
+        let distinct = distinct(sample.iter().map(|batch| batch.column(index)));
         let path = ColumnPath::from(vec![field.name().clone()]);
-        match (number, repeats) {
-            (true, true) => repeating.push(index),
+        match (is_number(field.data_type()), distinct <= rows / 2) {
+            (true, true) => repeating.push(Repeating { index, path, distinct }),
             (true, false) => properties = as_differences(properties, path),
             (false, true) => {}
             (false, false) => properties = properties.set_column_dictionary_enabled(path, false),
@@ -90,62 +102,62 @@ fn as_differences(properties: WriterPropertiesBuilder, path: ColumnPath) -> Writ
 fn by_trial(
     sample: &[RecordBatch],
     properties: WriterProperties,
-    repeating: &[usize],
+    repeating: &[Repeating],
     rows: usize,
 ) -> Result<WriterProperties, ParquetError> {
-    let batches = first_rows(sample);
-    let numbers = batches.iter().map(|batch| batch.project(repeating)).collect::<Result<Vec<_>, _>>()?;
-    let paths = numbers.first().map(RecordBatch::schema).into_iter();
-    let paths = paths.flat_map(|schema| schema.fields().iter().map(|it| it.name().clone()).collect::<Vec<_>>());
-    let differences =
-        paths.map(|name| ColumnPath::from(vec![name])).fold(properties.clone().into_builder(), as_differences);
-    let differences = if repeating.is_empty() { vec![] } else { written(&numbers, differences.build())? };
+    let batches = tried(sample, rows);
+    let columns: Vec<usize> = repeating.iter().map(|column| column.index).collect();
+    let numbers = batches.iter().map(|batch| batch.project(&columns)).collect::<Result<Vec<_>, _>>()?;
+    let paths = repeating.iter().map(|column| column.path.clone());
+    let differences = written(&numbers, paths.fold(properties.clone().into_builder(), as_differences).build())?;
     let mut builder = properties.clone().into_builder();
     for chunk in written(&batches, properties)? {
+        let differences = repeating.iter().zip(&differences).find(|(column, _)| column.path == *chunk.column_path());
+        let differences = differences
+            .filter(|(column, other)| stored(other) * 10 <= by_dictionary(&chunk, column.distinct, rows) * 11);
         let path = chunk.column_path().clone();
-        let smaller = |other: &&ColumnChunkMetaData| share(other, rows) * 10 <= share(&chunk, rows) * 11;
-        let other = differences.iter().filter(|other| *other.column_path() == path).find(smaller);
-        if other.is_some() {
+        if differences.is_some() {
             builder = as_differences(builder, path.clone());
         }
-        if !shrinks(other.unwrap_or(&chunk)) {
+        if !is_compressed(differences.map_or(&chunk, |(_, other)| other)) {
             builder = builder.set_column_compression(path, Compression::UNCOMPRESSED);
         }
     }
     Ok(builder.build())
 }
 
-/// The rows that are tried.
-fn first_rows(sample: &[RecordBatch]) -> Vec<RecordBatch> {
-    let mut left = TRIAL_ROWS;
-    let batches = sample.iter().map(|batch| {
-        let rows = left.min(batch.num_rows());
-        left -= rows;
-        batch.slice(0, rows)
-    });
-    batches.filter(|batch| batch.num_rows() > 0).collect()
+/// Rows from all over the sample.
+fn tried(sample: &[RecordBatch], rows: usize) -> Vec<RecordBatch> {
+    let some =
+        |batch: &RecordBatch| batch.slice(0, (batch.num_rows() * TRIAL_ROWS).div_ceil(rows).min(batch.num_rows()));
+    sample.iter().map(some).filter(|batch| batch.num_rows() > 0).collect()
 }
 
 /// What becomes of the columns of these rows.
 fn written(batches: &[RecordBatch], properties: WriterProperties) -> Result<Vec<ColumnChunkMetaData>, ParquetError> {
-    let Some(first) = batches.first() else { return Ok(vec![]) };
+    let Some(first) = batches.first().filter(|batch| batch.num_columns() > 0) else { return Ok(vec![]) };
     let mut writer = ArrowWriter::try_new(std::io::sink(), first.schema(), Some(properties))?;
     batches.iter().try_for_each(|batch| writer.write(batch))?;
     let file = writer.close()?;
     Ok(file.row_groups().iter().flat_map(|group| group.columns()).cloned().collect())
 }
 
-/// Whether compression saves a twentieth.
-fn shrinks(chunk: &ColumnChunkMetaData) -> bool {
-    chunk.compressed_size() * 20 <= chunk.uncompressed_size() * 19
+/// Whether compression saves a twentieth, or takes no time: of one value there may be others later.
+fn is_compressed(chunk: &ColumnChunkMetaData) -> bool {
+    let saves = chunk.compressed_size() * 20 <= chunk.uncompressed_size() * 19;
+    saves || chunk.uncompressed_size() * 8 < chunk.num_values()
 }
 
-/// The bytes that the tried rows take of a row group, whose `rows` share a dictionary.
-fn share(chunk: &ColumnChunkMetaData, rows: usize) -> i64 {
-    let bytes = if shrinks(chunk) { chunk.compressed_size() } else { chunk.uncompressed_size() };
-    let dictionary = chunk.dictionary_page_offset().map_or(0, |at| chunk.data_page_offset() - at);
-    let times = rows.clamp(TRIAL_ROWS, GROUP_ROWS).div_ceil(TRIAL_ROWS);
-    bytes - dictionary + dictionary / i64::try_from(times).unwrap_or(1)
+fn stored(chunk: &ColumnChunkMetaData) -> i64 {
+    if is_compressed(chunk) { chunk.compressed_size() } else { chunk.uncompressed_size() }
+}
+
+/// The bytes that the tried rows take of a row group by dictionary, in which so many of `rows` differ.
+fn by_dictionary(chunk: &ColumnChunkMetaData, distinct: usize, rows: usize) -> i64 {
+    let tried = chunk.dictionary_page_offset().map_or(0, |at| chunk.data_page_offset() - at);
+    let width = if chunk.column_type() == Type::INT32 { 4 } else { 8 };
+    let whole = i64::try_from(distinct * width * TRIAL_ROWS / rows).unwrap_or(i64::MAX);
+    stored(chunk) - tried + whole
 }
 
 /// Whether values are stored as `INT32` or `INT64`.
@@ -209,6 +221,7 @@ mod tests {
             ("key", numbers(|row| 1000 + row)),
             ("part", numbers(|row| below(row, 10_000))),
             ("any", numbers(scattered)),
+            ("code", numbers(|row| scattered(below(row, 12_000)))),
             ("month", numbers(|row| row / 6000)),
             ("day", Arc::new(days) as ArrayRef),
             ("quantity", Arc::new(quantity) as ArrayRef),
@@ -230,12 +243,28 @@ mod tests {
         for name in ["key", "part", "any", "day"] {
             assert!(has(name, Encoding::DELTA_BINARY_PACKED), "{name}");
         }
-        for name in ["quantity", "flag"] {
+        for name in ["quantity", "code", "flag"] {
             assert!(has(name, Encoding::RLE_DICTIONARY), "{name}");
         }
         assert!(has("note", Encoding::PLAIN) && !has("note", Encoding::RLE_DICTIONARY));
         assert_eq!(column(&chunks, "any").compression(), Compression::UNCOMPRESSED);
         assert_eq!(column(&chunks, "note").compression(), Compression::SNAPPY);
+    }
+
+    #[test]
+    fn a_start_unlike_the_rest_does_not_decide_for_it() {
+        let rows = || 0..ROWS;
+        let late = |row: i64| row > ROWS / 4;
+        let note = StringArray::from_iter(rows().map(|row| late(row).then(|| format!("{row} and {row} and {row}"))));
+        let code = Int64Array::from_iter_values(
+            rows().map(|row| if late(row) { scattered(below(row, 9)) } else { row / 999 }),
+        );
+        let columns = [("note", Arc::new(note) as ArrayRef), ("code", Arc::new(code) as ArrayRef)];
+        let whole = RecordBatch::try_from_iter_with_nullable(columns.map(|(name, array)| (name, array, true))).unwrap();
+        let batches: Vec<RecordBatch> = (0..8).map(|at| whole.slice(at * 8192, 8192)).collect();
+        let chunks = written(&batches, properties(&batches)).unwrap();
+        assert_eq!(column(&chunks, "note").compression(), Compression::SNAPPY);
+        assert!(column(&chunks, "code").encodings().any(|it| it == Encoding::RLE_DICTIONARY));
     }
 
     #[test]
@@ -248,7 +277,7 @@ mod tests {
         };
         let chosen = written(&sample, properties(&sample)).unwrap();
         let dictionary = with(WriterProperties::builder());
-        let numbers = ["key", "part", "any", "month", "day", "quantity"].map(ColumnPath::from);
+        let numbers = ["key", "part", "any", "code", "month", "day", "quantity"].map(ColumnPath::from);
         let differences = with(numbers.into_iter().fold(WriterProperties::builder(), as_differences));
         for (chosen, others) in chosen.iter().zip(dictionary.iter().zip(&differences)) {
             let least = others.0.compressed_size().min(others.1.compressed_size());
