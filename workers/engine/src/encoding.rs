@@ -37,8 +37,8 @@ const LONG_ROW_BYTES: usize = 1024;
 const TRIAL_ROWS: usize = 8 * 1024;
 
 /// Encodings for files that begin with these rows: of numbers and times that repeat, a dictionary or their differences
-/// (`DELTA_BINARY_PACKED`), whichever the first rows are smaller in; of others that repeat, a dictionary; of numbers and
-/// times that do not, differences; all else plainly. And Snappy where that makes the first rows smaller.
+/// (`DELTA_BINARY_PACKED`), whichever the tried rows are smaller in; of others that repeat, a dictionary; of numbers and
+/// times that do not, differences; all else plainly. And Snappy where that makes the tried rows smaller.
 pub(crate) fn properties(sample: &[RecordBatch]) -> WriterProperties {
     let rows: usize = sample.iter().map(RecordBatch::num_rows).sum();
     let properties =
@@ -97,7 +97,7 @@ fn as_differences(properties: WriterPropertiesBuilder, path: ColumnPath) -> Writ
         .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED)
 }
 
-/// The properties as corrected by what becomes of the first rows: differences are written and read in less time than
+/// The properties as corrected by what becomes of the tried rows: differences are written and read in less time than
 /// indexes into a dictionary, and may take a tenth more.
 fn by_trial(
     sample: &[RecordBatch],
@@ -281,13 +281,8 @@ mod tests {
         let differences = with(numbers.into_iter().fold(WriterProperties::builder(), as_differences));
         for (chosen, others) in chosen.iter().zip(dictionary.iter().zip(&differences)) {
             let least = others.0.compressed_size().min(others.1.compressed_size());
-            let most = least * 6 / 5 + 1024;
-            assert!(
-                chosen.compressed_size() <= most,
-                "{}: {} of {least}",
-                chosen.column_path(),
-                chosen.compressed_size()
-            );
+            let (path, bytes) = (chosen.column_path(), chosen.compressed_size());
+            assert!(bytes <= least * 6 / 5 + 1024, "{path}: {bytes} of {least}");
         }
     }
 }
