@@ -75,7 +75,11 @@ pub(crate) fn delta(action: &str, error: &DeltaTableError) -> Failure {
 
 /// Whether an object store is behind it, however deep: it may be back soon.
 pub(crate) fn is_of_object_store(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    let mut causes = std::iter::successors(Some(error), |error| {
+        // What an I/O error wraps is not its source: that is the source of what it wraps.
+        let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        wrapped.map(|wrapped| wrapped as &(dyn std::error::Error + 'static)).or_else(|| error.source())
+    });
     causes.any(|error| error.is::<datafusion::object_store::Error>())
 }
 
@@ -123,4 +127,24 @@ pub(crate) fn text(error: &DataFusionError) -> String {
 
 fn first_line(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::object_store;
+    use datafusion::parquet::errors::ParquetError;
+
+    use super::*;
+
+    #[test]
+    fn a_store_that_fails_at_the_end_of_a_file_is_asked_again_as_one_that_fails_within() {
+        let store = || object_store::Error::Generic { store: "disk", source: "Input/output error (os error 5)".into() };
+        let within = ParquetError::External(Box::new(store()));
+        let at_the_end = ParquetError::External(Box::new(std::io::Error::other(store())));
+        for source in [within, at_the_end] {
+            assert!(delta("failed to write the dataset", &DeltaTableError::Parquet { source }).retry);
+        }
+        let source = ParquetError::General("not of a store".into());
+        assert!(!delta("failed to write the dataset", &DeltaTableError::Parquet { source }).retry);
+    }
 }

@@ -32,6 +32,7 @@ mod place;
 mod publish;
 mod query;
 mod rejected;
+mod relay;
 mod replace;
 mod retention;
 mod rowcounts;
@@ -46,6 +47,7 @@ mod textfile;
 mod timestamps;
 mod types;
 mod typing;
+mod upload;
 mod walk;
 mod yields;
 

@@ -225,15 +225,15 @@ impl Engine {
         publish: &Publish<'_>,
     ) -> Result<Option<Outcome>, Failure> {
         let checks = self.audit_staged(session, table, staged, change, publish).await?;
+        for source in publish.sources() {
+            let pinned = publish.assignment.pins.sources.get(&source.name).map_or(&[][..], Vec::as_slice);
+            self.still_pinned(source, pinned).await?;
+        }
         let synced = async {
             stage::sync_folders(table, staged).await?;
             change.sync_folders(table).await
         };
         synced.instrument(tracing::info_span!("sync")).await?;
-        for source in publish.sources() {
-            let pinned = publish.assignment.pins.sources.get(&source.name).map_or(&[][..], Vec::as_slice);
-            self.still_pinned(source, pinned).await?;
-        }
         let mark = publish.mark(staged.rows, staged.bytes, &checks);
         let span = tracing::info_span!("commit", dataset = table.dataset);
         let Some(version) = commit(table, staged, change, &mark).instrument(span).await? else { return Ok(None) };

@@ -1,6 +1,7 @@
 //! Data files written at their final place, in no commit yet.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -22,18 +23,16 @@ use tokio::task::JoinSet;
 use crate::error::{delta, failure, io};
 use crate::lake::Table;
 use crate::litter::Litter;
+use crate::relay::Relay;
 use crate::rowcounts::{Counted, RowCounts};
 use crate::session::Session;
 use crate::textfile::RowsRead;
-use crate::{durable, encoding, stages, types};
+use crate::{durable, encoding, stages, types, upload};
 
 const FILE_BYTES_TARGET: u64 = 512 << 20;
 const WRITE_ROWS: usize = 8192;
 
-/// Files of up to this many bytes together are synced where they were written.
-const SYNC_INLINE_BYTES_MAX: i64 = 1 << 20;
-
-/// As many folders are.
+/// Up to this many folders are synced where they were asked for: that is done before a thread is found.
 const SYNC_INLINE_FOLDERS_MAX: usize = 16;
 
 /// What Hive and Delta call the folder of NULLs.
@@ -97,12 +96,17 @@ pub(crate) async fn stage(
     let config =
         WriterConfig::new(schema, partition_by.to_vec(), None, target, Some(WRITE_ROWS), Default::default(), None);
     let counts = Arc::new(counts);
+    let relay = Relay::new();
     let mut writers = JoinSet::new();
     for stream in streams {
         let (config, partitions) = (config.clone(), partition_by.to_vec());
         let stream = stream.map(move |batch| batch.map_err(failure).and_then(|batch| placeable(batch, &partitions)));
-        writers.spawn(write(stream.boxed(), table.clone(), config, counts.clone(), staged.litter.clone()));
+        // A helper would begin a file in each partition.
+        let relay = partition_by.is_empty().then(|| relay.clone());
+        let litter = staged.litter.clone();
+        writers.spawn(write(stream.boxed(), relay, table.clone(), config, counts.clone(), litter));
     }
+    drop(relay);
     let mut failed = None;
     while let Some(written) = writers.join_next().await {
         match written {
@@ -118,9 +122,6 @@ pub(crate) async fn stage(
         }
     }
     if let Some(failure) = failed {
-        // A broken upload removes its file on a blocking thread that nobody waits for. Those queue up: what comes after
-        // has seen it begin.
-        let _ = tokio::task::spawn_blocking(|| ()).await;
         discard(table, &staged).await;
         return Err(failure);
     }
@@ -135,15 +136,18 @@ pub(crate) async fn stage(
 
 async fn write(
     mut stream: BoxStream<'static, Result<RecordBatch, Failure>>,
+    relay: Option<Relay>,
     table: Table,
     config: WriterConfig,
     counts: Arc<RowCounts>,
     litter: Arc<Litter>,
 ) -> Result<Vec<Add>, Failure> {
-    let sample = first_rows(&mut stream).await?;
-    let store = table.log.object_store(None);
-    let mut writer = DeltaWriter::new(store, config).with_writer_properties(encoding::properties(&sample));
-    let mut batches = futures::stream::iter(sample.into_iter().map(Ok)).chain(stream);
+    let (sample, is_all) = first_rows(&mut stream).await?;
+    let mut writer = DeltaWriter::new(upload::store(&table, &litter), config);
+    writer = writer.with_writer_properties(encoding::properties(&sample));
+    // Who has few rows does not help: they say too little of how those of others are best encoded.
+    let rest = if let Some(relay) = relay.filter(|_| !is_all) { relay.share(stream) } else { stream };
+    let mut batches = futures::stream::iter(sample.into_iter().map(Ok)).chain(rest);
     while let Some(batch) = batches.next().await {
         let written = match batch {
             Ok(batch) if batch.num_rows() == 0 => continue,
@@ -154,16 +158,12 @@ async fn write(
             Err(failure) => Err(failure),
         };
         if let Err(failure) = written {
-            // What cannot be aborted is an orphan that `fsck --repair` removes.
+            // What a store does not abort is an orphan that `fsck --repair` removes.
             let _ = writer.abort().await;
             return Err(failure);
         }
     }
-    let adds = writer.close().await.map_err(|error| delta("failed to write the dataset", &error))?;
-    litter.add(adds.iter().map(|add| add.path.clone()));
-    // Now, while others may still compute.
-    sync_files(&table, &adds).await?;
-    Ok(adds)
+    writer.close().await.map_err(|error| delta("failed to write the dataset", &error))
 }
 
 /// Partitions have no name for an empty text: every reader would take it for NULL, and so it does the name that Hive has
@@ -182,23 +182,24 @@ fn placeable(batch: RecordBatch, partition_by: &[String]) -> Result<RecordBatch,
     Ok(batch)
 }
 
-/// Enough rows to see how their columns are best encoded.
+/// Enough rows to see how their columns are best encoded, and whether there are no more.
 async fn first_rows(
     stream: &mut BoxStream<'static, Result<RecordBatch, Failure>>,
-) -> Result<Vec<RecordBatch>, Failure> {
+) -> Result<(Vec<RecordBatch>, bool), Failure> {
     let (mut sample, mut rows, mut bytes) = (vec![], 0, 0);
     while rows < encoding::SAMPLE_ROWS && bytes < SAMPLE_BYTES_MAX {
-        let Some(batch) = stream.next().await else { break };
+        let Some(batch) = stream.next().await else { return Ok((sample, true)) };
         let batch = batch?;
         rows += batch.num_rows();
         bytes += batch.get_array_memory_size();
         sample.push(batch);
     }
-    Ok(sample)
+    Ok((sample, false))
 }
 
-/// Removes staged files of an object store that will never be committed; of local ones the [`Litter`] takes care.
+/// Removes staged files that will never be committed.
 pub(crate) async fn discard(table: &Table, staged: &Staged) {
+    staged.litter.remove();
     if table.folder.is_some() || staged.litter.is_kept() {
         return;
     }
@@ -208,33 +209,27 @@ pub(crate) async fn discard(table: &Table, staged: &Staged) {
     }
 }
 
-/// Makes files durable. Object stores have done so already.
-async fn sync_files(table: &Table, adds: &[Add]) -> Result<(), Failure> {
-    let Some(folder) = &table.folder else { return Ok(()) };
-    let paths = adds.iter().map(|add| folder.join(&add.path)).collect();
-    let brief = adds.iter().map(|add| add.size).sum::<i64>() < SYNC_INLINE_BYTES_MAX;
-    sync(paths, durable::sync_file, brief).await
-}
-
-/// Makes durable that staged files are in their folders.
+/// Makes durable that staged files are in their folders, and that the log has one.
 pub(crate) async fn sync_folders(table: &Table, staged: &Staged) -> Result<(), Failure> {
     let Some(folder) = &table.folder else { return Ok(()) };
-    let mut folders = BTreeSet::new();
+    let log = folder.join("_delta_log");
+    match durable::make_folder(folder).and_then(|()| std::fs::create_dir(&log)) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+            return Err(io("failed to make the folder", &log, &error));
+        }
+        _ => {}
+    }
+    let mut folders = BTreeSet::from([folder.clone()]);
     for add in &staged.adds {
         let path = folder.join(&add.path);
         folders.extend(path.ancestors().skip(1).take_while(|path| path.starts_with(folder)).map(Path::to_path_buf));
     }
-    let brief = folders.len() < SYNC_INLINE_FOLDERS_MAX;
-    sync(folders.into_iter().collect(), durable::sync_folder, brief).await
-}
-
-/// The disk works on many bytes for long enough to let others compute; on few it is done before a thread is found.
-async fn sync(paths: Vec<PathBuf>, one: fn(&Path) -> std::io::Result<()>, brief: bool) -> Result<(), Failure> {
+    let inline = folders.len() < SYNC_INLINE_FOLDERS_MAX;
     let all = move || {
-        let each = |path: &PathBuf| one(path).map_err(|error| io("failed to sync", path, &error));
-        paths.iter().try_for_each(each)
+        let one = |folder: &PathBuf| durable::sync_folder(folder).map_err(|error| io("failed to sync", folder, &error));
+        folders.iter().try_for_each(one)
     };
-    if brief {
+    if inline {
         return all();
     }
     tokio::task::spawn_blocking(all).await.map_err(|error| Failure::internal(error.to_string()))?

@@ -6,15 +6,23 @@ use std::sync::Arc;
 use engine::{At, Engine, Session};
 use flow::plan::{Input, Plan, Task, TaskId};
 use flow::wire::{Assignment, Failure, Pins};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::sql;
+
+/// Tables of which the log or the files are asked for at the same time.
+const OPENED_AT_ONCE: usize = 16;
 
 /// A session in which every input of the attempt can be named, those of the views it reads included.
 pub(crate) async fn session(engine: &Engine, assignment: &Assignment) -> Result<Session, Failure> {
     let session = engine.session();
     let task = &assignment.plan.tasks[assignment.task];
-    for (name, input) in all(&assignment.plan, task) {
-        add(engine, &session, assignment, &name, &input).await?;
+    let is_view = |(_, input): &(String, Input)| view(&assignment.plan, input).is_some();
+    let (views, tables): (Vec<_>, Vec<_>) = all(&assignment.plan, task).into_iter().partition(is_view);
+    let add = async |(name, input): (String, Input)| add(engine, &session, assignment, &name, &input).await;
+    stream::iter(tables).map(Ok).try_for_each_concurrent(OPENED_AT_ONCE, add).await?;
+    for view in views {
+        add(view).await?;
     }
     Ok(session)
 }
