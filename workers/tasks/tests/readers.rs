@@ -188,3 +188,15 @@ async fn a_merged_column_that_would_be_null_is_refused() {
     }
     assert_eq!(told(&lab, "from a").await, ["the query returns no columns"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_uneven_streams_have_written_holds_each_row_once() {
+    let mut lab = Lab::new();
+    // Three of four rows are in one window, the rest in many.
+    let sql = "select id, row_number() over (partition by k order by id) as n from \
+        (select value as id, case when value % 4 < 3 then 0 else value end as k from generate_series(1, 600000))";
+    let endings = lab.run(&format!("name = \"f\"\n[tasks.t]\nsql = \"{sql}\"\n"), &[]).await;
+    assert_eq!(outcome(&endings, "t").rows_out, Some(600_000));
+    let sums = lab.query("select count(*) as rows, count(distinct id) as ids, sum(id) as sum, max(n) as n from f.t");
+    assert_eq!(sums.await, "rows,ids,sum,n\n600000,600000,180000300000,450000\n");
+}
