@@ -15,6 +15,7 @@ use crate::Error;
 use crate::lake::Lake;
 use crate::memory::Memory;
 use crate::timestamps::{self, Microseconds};
+use crate::windows::KeyColumns;
 use crate::yields::YieldingJoins;
 
 /// More than any machine writes at the same time.
@@ -71,6 +72,7 @@ impl Engine {
             .with_default_features()
             .with_type_planner(Arc::new(Microseconds))
             .with_table_function_list(timestamps::table_functions())
+            .with_optimizer_rule(Arc::new(KeyColumns))
             .with_physical_optimizer_rule(Arc::new(YieldingJoins))
             .build();
         let memory = Memory::new(settings.notes.clone());

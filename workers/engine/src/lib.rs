@@ -49,6 +49,7 @@ mod types;
 mod typing;
 mod upload;
 mod walk;
+mod windows;
 mod yields;
 
 pub use audit::Audit;

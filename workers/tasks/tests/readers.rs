@@ -200,3 +200,30 @@ async fn a_table_that_uneven_streams_have_written_holds_each_row_once() {
     let sums = lab.query("select count(*) as rows, count(distinct id) as ids, sum(id) as sum, max(n) as n from f.t");
     assert_eq!(sums.await, "rows,ids,sum,n\n600000,600000,180000300000,450000\n");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn windows_may_be_cut_and_ordered_by_any_expression() {
+    let lab = Lab::new();
+    let words = "(values ('a', 1), ('bb', 2), ('cc', 3), ('d', 4)) t(word, n)";
+    // What DuckDB says.
+    for (window, expected) in [
+        ("row_number() over (partition by length(word) > 1 order by n desc)", "2,2,1,1"),
+        ("row_number() over (order by length(word) > 1, n)", "1,3,4,2"),
+        ("row_number() over (partition by case when n % 4 < 3 then 0 else 1 end order by n)", "1,2,1,3"),
+        ("sum(n) over (partition by length(word) > 1)", "5,5,5,5"),
+        ("sum(n) over (order by n % 3 < 2, n rows between 1 preceding and current row)", "3,2,4,7"),
+        ("sum(n) over (order by n * 2 range between 2 preceding and current row)", "1,3,5,7"),
+        ("lag(word) over (partition by length(word) > 1 order by n) = 'a'", ",,false,true"),
+    ] {
+        let rows = lab.query(&format!("select {window} as x, word from {words} order by word")).await;
+        let found: Vec<_> = rows.lines().skip(1).map(|row| row.split(',').next().unwrap()).collect();
+        assert_eq!(found.join(","), expected, "{window}");
+    }
+    let two = "select word, count(*) over (partition by length(word) > 1) as a, \
+        count(*) over (partition by length(word) > 1 order by n) as b from ";
+    let nested = format!(
+        "select max(a) as a, sum(b) over (partition by length(word) > 1) as s from ({two} {words}) u \
+         group by b, word order by s limit 1"
+    );
+    assert_eq!(lab.query(&nested).await, "a,s\n2,3\n");
+}
